@@ -1,0 +1,414 @@
+"""The front door: one association as a user of DIMSE sees it (PS3.7 over PS3.8).
+
+``Association`` puts the Upper Layer, the message codec and the operations together: it routes what
+arrives to the operation it belongs to, and lets what is sent leave one message at a time. It never
+answers anything by itself, and it never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sansdimse import events
+from sansdimse.deviations import CATALOGUE, Deviation, Refusal
+from sansdimse.dimse.fragments import Assembler, DataReceived, Fragmenter
+from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CStoreRQ, Priority
+from sansdimse.errors import LocalProtocolError, RemoteProtocolError
+from sansdimse.events import NEED_DATA, Event, NeedData
+from sansdimse.limits import Limits
+from sansdimse.outcome import Outcome
+from sansdimse.services.invoker import Invoker
+from sansdimse.services.operation import Performed, Request
+from sansdimse.services.outbox import Outbox
+from sansdimse.services.performer import Performer
+from sansdimse.services.sop_classes import STANDARD
+from sansdimse.services.storage import StoreRequest
+from sansdimse.uids import VERIFICATION
+from sansdimse.ul.agreement import Agreement, NegotiatedContext
+from sansdimse.ul.machine import UpperLayer
+from sansdimse.ul.negotiation import answer, propose
+from sansdimse.ul.output import Buffer
+from sansdimse.ul.parties import Acceptor, Requestor
+from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
+from sansdimse.ul.reader import PDVPiece
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Key, Timer
+
+
+class Association:
+    """One association, either side. Bytes and time in, events and bytes out.
+
+    Four kinds of method:
+
+    * What you tell it: ``transport_opened``, ``receive_data``, ``receive_eof``, ``handle_timeout``. They
+      only store; nothing happens before you ask for the next event.
+    * What you ask of it: ``accept``, ``reject``, ``release``, ``respond_release``, ``abort``, ``c_echo``,
+      ``c_store`` and the verbs of the operation handles. What is not allowed now raises
+      ``LocalProtocolError`` and changes nothing.
+    * What it tells you: ``next_event``, ``data_to_send``, ``next_timeout``, ``wants_close``.
+    * What you may look at: everything else.
+
+    The loop, which is the whole of every transport: take ``next_event`` and handle it; on
+    ``NEED_DATA`` or ``Ended`` write what ``data_to_send`` gives; close if ``wants_close`` and nothing is
+    unsent; else wait until the connection is readable, or writable if output is pending, or until
+    ``next_timeout``; tell the association which; repeat. Never write without being able to read.
+
+    Time is a float in seconds on any monotonic scale, and only ever what you tell.
+    """
+
+    def __init__(self, config: Requestor | Acceptor, *, now: float) -> None:
+        self.config = config
+        limits, profile = config.limits, config.profile
+        request = propose(config) if isinstance(config, Requestor) else None
+        self._ul = UpperLayer(
+            request=request, maximum_length=config.maximum_length, limits=limits, profile=profile, now=now
+        )
+        self._assembler = Assembler(
+            max_command=limits.command_set,
+            max_fragments=limits.fragments,
+            max_data_set=limits.message,
+            profile=profile,
+        )
+        self._outbox = Outbox(self._ul)
+        self._invoker = Invoker(self._ul, self._outbox)
+        self._performer = Performer(self._ul, self._outbox)
+        self._progress = False  # something arrived since NEED_DATA was told
+        self._messages_received = 0
+        self._ended: events.Ended | None = None
+
+    # ------------------------------------------------------------ what you tell it
+
+    def transport_opened(self, now: float) -> None:
+        """The connection is open."""
+        self._ul.transport_opened(now)
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes of the peer; they belong to the engine from now on and must never change."""
+        self._ul.receive_data(data, now)
+
+    def receive_eof(self, now: float, error: str | None = None) -> None:
+        """The connection was closed, reset, or could not be opened; ``error`` is the network's word for it."""
+        self._ul.receive_eof(now, error)
+
+    def handle_timeout(self, now: float) -> None:
+        """The time is ``now``: deadlines that passed take effect, after all input already told."""
+        self._ul.handle_timeout(now)
+
+    # ------------------------------------------------------------ what you ask of it: the association
+
+    def proposed_answer(self) -> AAssociateAC | AAssociateRJ:
+        """What the ``Acceptor`` given would answer to the request: accept, or reject and why (PS3.8 7.1.1)."""
+        if not isinstance(self.config, Acceptor) or self._ul.request is None:
+            raise LocalProtocolError("there is no association request to answer")
+        return answer(self.config, self._ul.request)
+
+    def accept(self, response: AAssociateAC | None = None) -> None:
+        """Accept the association, by default with ``proposed_answer`` (PS3.8 7.1.1).
+
+        Raises ``LocalProtocolError`` if the proposed answer is to reject it.
+        """
+        proposed = response or self.proposed_answer()
+        if isinstance(proposed, AAssociateRJ):
+            raise LocalProtocolError(
+                f"this request is to be rejected: result {proposed.result}, source {proposed.source}, "
+                f"reason {proposed.reason}"
+            )
+        self._ul.accept(proposed)
+
+    def reject(self, result: int = 1, source: int = 1, reason: int = 1) -> None:
+        """Reject the association, with the numbers of PS3.8 Table 9-21."""
+        self._ul.reject(result, source, reason)
+
+    def release(self, *, force: bool = False) -> None:
+        """Ask for the release (PS3.8 7.2).
+
+        Raises ``LocalProtocolError`` while requests are outstanding or unanswered (PS3.7 A.5), unless forced.
+        """
+        if not force:
+            self._check_idle("request a release", [*self.outstanding, *self.unanswered])
+        self._ul.release()
+
+    def respond_release(self, *, force: bool = False) -> None:
+        """Answer the peer's release (PS3.8 7.2.2.3).
+
+        Raises ``LocalProtocolError`` while requests of the peer are unanswered, unless forced.
+        """
+        if not force:
+            self._check_idle("answer a release", list(self.unanswered))
+        self._ul.respond_release()
+
+    def abort(self) -> None:
+        """Abort (PS3.8 7.3). Always legal; in Sta1 and Sta13 it does nothing."""
+        self._ul.abort()
+
+    def _check_idle(self, what: str, operations: Sequence[Request | Performed]) -> None:
+        if operations:
+            raise LocalProtocolError(f"cannot {what}: {', '.join(map(repr, operations[:4]))} not finished")
+
+    # ------------------------------------------------------------ what you ask of it: operations
+
+    def c_echo(self, *, context_id: int | None = None) -> Request:
+        """Invoke C-ECHO (PS3.7 9.1.5). Raises ``LocalProtocolError`` if no context or window allows it."""
+        message_id = self._invoker.new_id()
+        context = self._context_for(VERIFICATION, context_id=context_id)
+        request = CEchoRQ(message_id=message_id, affected_sop_class_uid=VERIFICATION)
+        operation = Request(self._invoker, context, request)
+        self._invoker.invoke(operation)
+        return operation
+
+    def c_store(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str | None = None,
+        *,
+        context_id: int | None = None,
+        priority: int = Priority.MEDIUM,
+        move_originator: tuple[str, int] | None = None,
+    ) -> StoreRequest:
+        """Invoke C-STORE (PS3.7 9.1.1); give its data set with ``send_data`` on what this returns.
+
+        The data set must be in the transfer syntax of the context: name it, or look at
+        ``operation.context.transfer_syntax``. ``move_originator`` is the title and the message ID of the
+        C-MOVE that this belongs to. Raises ``LocalProtocolError`` if no context or window allows it.
+        """
+        message_id = self._invoker.new_id()
+        context = self._context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        title, originator_id = move_originator or (None, None)
+        request = CStoreRQ(
+            message_id=message_id,
+            affected_sop_class_uid=sop_class_uid,
+            affected_sop_instance_uid=sop_instance_uid,
+            priority=priority,
+            move_originator_application_entity_title=title,
+            move_originator_message_id=originator_id,
+        )
+        fragmenter = Fragmenter(context.id, self._outbox.maximum_length)
+        operation = StoreRequest(self._invoker, context, request, fragmenter)
+        self._invoker.invoke(operation)
+        return operation
+
+    def _context_for(
+        self, abstract_syntax: str, transfer_syntax: str | None = None, *, context_id: int | None = None
+    ) -> NegotiatedContext:
+        """The accepted context to invoke this on, in which we are SCU; or the one the caller names."""
+        agreement = self._agreed()
+        if context_id is not None:
+            context = agreement.by_id.get(context_id)
+            if context is None or not context.accepted:
+                raise LocalProtocolError(f"presentation context {context_id} was not accepted")
+            if transfer_syntax not in (None, context.transfer_syntax):
+                raise LocalProtocolError(f"context {context_id} is for {context.transfer_syntax}, not {transfer_syntax}")
+            return context
+        accepted = [c for c in agreement.accepted if c.abstract_syntax == abstract_syntax]
+        usable = [c for c in accepted if c.as_scu]
+        for context in usable:
+            if transfer_syntax in (None, context.transfer_syntax):
+                return context
+        raise LocalProtocolError(_no_context(agreement, abstract_syntax, transfer_syntax, accepted, usable))
+
+    def _agreed(self) -> Agreement:
+        agreement = self._ul.agreement
+        if agreement is None:
+            raise LocalProtocolError("the association is not established")
+        return agreement
+
+    # ------------------------------------------------------------ what it tells you
+
+    def next_event(self) -> Event | NeedData:
+        """The next event, ``NEED_DATA``, or, for ever, ``Ended``.
+
+        The state is the state after the event returned: no step is taken beyond it.
+        """
+        while True:
+            for told in (self._performer.events, self._outbox.events):
+                if told:
+                    return told.popleft()
+            item = self._ul.next_event()
+            if type(item) is PDVPiece:
+                self._progress = True
+                try:
+                    event = self._piece(item)
+                except RemoteProtocolError as error:
+                    return self._fault(error)
+                if event is not None:
+                    return event
+            elif item is NEED_DATA:
+                self._watch()
+                return NEED_DATA
+            else:
+                return self._indicate(item)  # type: ignore[arg-type]
+
+    def data_to_send(self, now: float) -> list[Buffer]:
+        """The next buffers to write, some 256 KiB at a time; empty when there is nothing.
+
+        To call it again says that everything it gave before has been written: that is how the engine
+        knows that a peer does not take its output.
+        """
+        return self._ul.data_to_send(now)
+
+    def next_timeout(self) -> float | None:
+        """When to call ``handle_timeout``, on the scale of ``now``; None: never."""
+        return self._ul.next_timeout()
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether the transport should close, once nothing is unsent."""
+        return self._ul.wants_close
+
+    def _indicate(self, event: events.UpperLayerEvent) -> Event:
+        """Pass an indication of the Upper Layer on, and draw the consequences for the operations."""
+        if isinstance(event, events.Ended):
+            return self._end(event)
+        if isinstance(event, events.ReleaseRequested):
+            # The peer sends nothing more, so what we asked is not answered (PS3.8 7.2.2.1).
+            self._invoker.give_up()
+        return event
+
+    def _end(self, event: events.Ended) -> events.Ended:
+        if self._ended is None:
+            outstanding = len(self._invoker.requests) + len(self._performer.unanswered)
+            self._invoker.give_up()
+            self._performer.give_up()
+            self._ended = events.Ended(
+                replace(
+                    event.outcome,
+                    messages_received=self._messages_received,
+                    messages_sent=self._outbox.messages_sent,
+                    outstanding=outstanding,
+                )
+            )
+        return self._ended
+
+    def _fault(self, error: RemoteProtocolError) -> Event:
+        """What the peer sent is no DIMSE, or not here: A-ABORT by the service-user, cause in the event."""
+        if CATALOGUE[error.code].refusal is Refusal.ABORT:
+            return self._ul.refuse(error)
+        return self._ul.abort_for(error)
+
+    def _watch(self) -> None:
+        """Nothing more to read: a message that has begun must go on, an idle association must not for ever."""
+        timers, limits, now = self._ul.timers, self._ul.limits, self._ul.now
+        if self._assembler.idle or self._ul.state not in (State.STA6, State.STA7):
+            if timers.running(Timer.MESSAGE_COMPLETION):
+                timers.stop(Timer.MESSAGE_COMPLETION)
+        elif self._progress:
+            timers.start(Timer.MESSAGE_COMPLETION, now, limits.message_completion)
+        if limits.idle is not None and self._ul.state is State.STA6:
+            if self._invoker.requests or self._performer.unanswered or not self._assembler.idle:
+                timers.stop(Timer.IDLE)
+            elif self._progress or not timers.running(Timer.IDLE):
+                timers.start(Timer.IDLE, now, limits.idle)
+        self._progress = False
+
+    # ------------------------------------------------------------ what arrives
+
+    def _piece(self, piece: PDVPiece) -> Event | None:
+        """Route a piece of P-DATA. Raises ``RemoteProtocolError`` for what is no DIMSE, or refused."""
+        received = self._assembler.receive(piece)
+        for deviation in self._assembler.take_deviations():
+            self._ul.check(deviation)
+        if received is None:
+            return None
+        if isinstance(received, DataReceived):
+            return self._performer.data(received)
+        self._messages_received += 1
+        self._performer.interrupted()
+        decoded = received.decoded
+        for deviation in decoded.deviations:
+            self._ul.check(deviation)
+        context = self._agreed().by_id[received.context_id]
+        message = decoded.message
+        if message.is_response:
+            return self._invoker.response(context, decoded)
+        if isinstance(message, CCancelRQ):
+            return self._performer.cancel(context, message)
+        return self._performer.request(context, decoded)
+
+    # ------------------------------------------------------------ what you may look at
+
+    @property
+    def state(self) -> State:
+        """The state of PS3.8 Table 9-10 after the last event taken, or verb given."""
+        return self._ul.state
+
+    @property
+    def is_requestor(self) -> bool:
+        """Whether we opened the association."""
+        return self._ul.is_requestor
+
+    @property
+    def request(self) -> AAssociateRQ | None:
+        """The A-ASSOCIATE-RQ, ours or the peer's, as soon as it is known."""
+        return self._ul.request
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What was negotiated: contexts, windows, maximum length, titles; None before."""
+        return self._ul.agreement
+
+    @property
+    def contexts(self) -> tuple[NegotiatedContext, ...]:
+        """The presentation contexts proposed, with their results; empty before they are negotiated."""
+        return self._ul.agreement.contexts if self._ul.agreement is not None else ()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._ul.limits
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the association ends, as soon as that is decided; ``Ended`` has the final counts."""
+        return self._ended.outcome if self._ended is not None else self._ul.outcome
+
+    @property
+    def outstanding(self) -> tuple[Request, ...]:
+        """Our requests that are not over, in the order in which they were invoked."""
+        return tuple(self._invoker.requests.values())
+
+    @property
+    def unanswered(self) -> tuple[Performed, ...]:
+        """The peer's requests that we have not answered, in the order in which they came."""
+        return tuple(self._performer.unanswered)
+
+    def deadlines(self) -> Mapping[Key, float]:
+        """Every deadline that runs, by name and message ID, on the scale of ``now``."""
+        return self._ul.timers.deadlines()
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """How the peer departed from the standard so far, at most ``Limits.deviations``."""
+        return tuple(self._ul.deviations)
+
+    @property
+    def bytes_buffered(self) -> int:
+        """Bytes received and not yet taken by ``next_event``."""
+        return self._ul.bytes_buffered
+
+    @property
+    def bytes_unsent(self) -> int:
+        """Bytes queued, or given by ``data_to_send`` and not known to be written."""
+        return self._ul.bytes_unsent
+
+
+def _no_context(
+    agreement: Agreement,
+    abstract_syntax: str,
+    transfer_syntax: str | None,
+    accepted: list[NegotiatedContext],
+    usable: list[NegotiatedContext],
+) -> str:
+    """Why nothing can be invoked for this SOP class, and what could."""
+    name = STANDARD.name_of(abstract_syntax)
+    if usable:
+        would_do = ", ".join(STANDARD.name_of(c.transfer_syntax or "") for c in usable)
+        wanted = STANDARD.name_of(transfer_syntax or "")
+        return f"no context for {name} in {wanted} was accepted; these transfer syntaxes would do: {would_do}"
+    if accepted:
+        return f"we are not the SCU of {name}: role selection gave us the other role (PS3.7 D.3.3.4)"
+    refused = [c for c in agreement.contexts if c.abstract_syntax == abstract_syntax]
+    if refused:
+        return f"the peer refused every context for {name}, with result {refused[0].result} (PS3.8 Table 9-18)"
+    return f"no context for {name} was proposed"

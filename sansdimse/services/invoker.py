@@ -1,0 +1,185 @@
+"""What we ask: our outstanding requests, and whose response is whose (PS3.7 7.5, 9.1.1.1.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from sansdimse.deviations import Code, Deviation, escaped
+from sansdimse.dimse.command import encode_command
+from sansdimse.dimse.messages import CCancelRQ, CStoreRQ, UnknownCommand
+from sansdimse.dimse.status import Status, StatusCategory
+from sansdimse.errors import LocalProtocolError, RemoteProtocolError
+from sansdimse.events import ResponseReceived
+from sansdimse.services.operation import CANCELLABLE, RESPONSE_TO
+from sansdimse.services.storage import StoreRequest
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Timer
+
+if TYPE_CHECKING:
+    from sansdimse.dimse.command import Decoded
+    from sansdimse.dimse.messages import Response
+    from sansdimse.services.operation import Request
+    from sansdimse.services.outbox import Outbox
+    from sansdimse.ul.machine import UpperLayer
+    from sansdimse.ul.negotiation import NegotiatedContext
+    from sansdimse.ul.output import Buffer
+
+_REMEMBERED: Final = 16  # message IDs answered of late: another response to one of them is a mere repetition
+
+
+class Invoker:
+    """Our side as the one who invokes."""
+
+    def __init__(self, ul: UpperLayer, outbox: Outbox) -> None:
+        self._ul = ul
+        self._outbox = outbox
+        self.requests: dict[int, Request] = {}
+        """Those that are not over, by message ID, in the order in which they were invoked."""
+        self._finished: deque[int] = deque(maxlen=_REMEMBERED)
+        self._last_id = 0
+
+    def new_id(self) -> int:
+        """The next message ID: 1 to 65535, skipping those outstanding (PS3.7 9.1.1.1.1).
+
+        Raises ``LocalProtocolError`` if no request may be invoked now, or none more (PS3.7 D.3.3.3).
+        """
+        agreement = self._ul.agreement
+        if self._ul.state is not State.STA6 or agreement is None:
+            raise LocalProtocolError(f"no operation can be invoked in {self._ul.state.name.capitalize()}")
+        window = agreement.invoke_window or 0xFFFF
+        if len(self.requests) >= window:
+            outstanding = ", ".join(repr(request) for request in list(self.requests.values())[:4])
+            raise LocalProtocolError(
+                f"at most {window} of our requests may be outstanding (PS3.7 D.3.3.3), and are: {outstanding}"
+            )
+        candidate = self._last_id % 0xFFFF + 1
+        while candidate in self.requests:
+            candidate = candidate % 0xFFFF + 1
+        return candidate
+
+    def invoke(self, operation: Request) -> None:
+        """Send a request, or queue it. What cannot be encoded raises ``LocalProtocolError`` and changes nothing."""
+        command = encode_command(operation.request)
+        self._outbox.send(operation.context, command, operation)
+        self._last_id = operation.message_id
+        self.requests[operation.message_id] = operation
+
+    # The verbs of the handles (``services.operation.Invoking``)
+
+    def send_data(self, operation: StoreRequest, piece: Buffer, is_last: bool) -> None:
+        """``StoreRequest.send_data``."""
+        if self._ul.state is not State.STA6:
+            raise LocalProtocolError(f"no data set can be sent in {self._ul.state.name.capitalize()}")
+        self._outbox.send_data(operation, piece, is_last)
+        if is_last and operation.response is not None:
+            self._close(operation)
+
+    def cancel(self, operation: Request) -> None:
+        """``Request.cancel``: it counts against no window and waits for none (PS3.7 9.3.2.3)."""
+        name = type(operation.request).__name__
+        if not isinstance(operation.request, CANCELLABLE):
+            raise LocalProtocolError(f"there is no C-CANCEL for a {name} (PS3.7 9.3.2.3)")
+        if operation.over or self._ul.state is not State.STA6:
+            raise LocalProtocolError(f"{name} {operation.message_id} is over")
+        cancel = CCancelRQ(message_id_being_responded_to=operation.message_id)
+        self._outbox.send(operation.context, encode_command(cancel))
+        operation.cancelled = True
+
+    def abandon(self, operation: Request, deadline: float | None) -> None:
+        """``Request.abandon``."""
+        if operation.over or operation.abandoned:
+            return
+        operation.abandoned = True
+        if self._outbox.withdraw(operation):
+            self._close(operation)
+        elif operation is self._outbox.sending:
+            self._ul.abort()
+        else:
+            if isinstance(operation.request, CANCELLABLE) and self._ul.state is State.STA6:
+                self.cancel(operation)
+            timers = self._ul.timers
+            timers.stop(Timer.DIMSE_RESPONSE, operation.message_id)
+            drain = self._ul.limits.cancel_drain if deadline is None else deadline
+            timers.start_when_told(Timer.CANCEL_DRAIN, drain, operation.message_id)
+
+    def give_up(self) -> None:
+        """No response will come any more."""
+        for operation in list(self.requests.values()):
+            self._close(operation)
+        self._outbox.clear()
+
+    def _close(self, operation: Request) -> None:
+        """Message ID and window slot are free: the response came and the sending ended."""
+        operation.over = True
+        del self.requests[operation.message_id]
+        self._finished.append(operation.message_id)
+        for timer in (Timer.DIMSE_RESPONSE, Timer.CANCEL_DRAIN):
+            self._ul.timers.stop(timer, operation.message_id)
+
+    # What arrives
+
+    def response(self, context: NegotiatedContext, decoded: Decoded) -> ResponseReceived | None:
+        """Match a response. Raises ``RemoteProtocolError`` if it can be nobody's."""
+        response: Response = decoded.message  # type: ignore[assignment]
+        operation = self._match(context, decoded)
+        if operation is None:
+            return None
+        status = Status(response.status)
+        operation.responses += 1
+        self._check_uids(operation, response)
+        if not status.is_final:
+            self._restart_wait(operation)
+            if not isinstance(operation.request, CANCELLABLE):
+                self._ul.check(Deviation(Code.STATUS_PENDING_UNEXPECTED, str(status)))
+                return None
+        else:
+            operation.response = response
+            if isinstance(operation, StoreRequest) and not operation.data_sent:
+                # Early: a failure cuts the data set short, anything else lets it go on (PS3.7 9.3.1.3).
+                if operation is self._outbox.sending and status.category is StatusCategory.FAILURE:
+                    self._outbox.cut(operation)
+                    self._close(operation)
+            else:
+                self._close(operation)
+        return None if operation.abandoned else ResponseReceived(status, response, status.is_final, operation)
+
+    def _restart_wait(self, operation: Request) -> None:
+        timers = self._ul.timers
+        if timers.running(Timer.DIMSE_RESPONSE, operation.message_id):
+            timers.start(Timer.DIMSE_RESPONSE, self._ul.now, self._ul.limits.dimse_response, operation.message_id)
+
+    def _match(self, context: NegotiatedContext, decoded: Decoded) -> Request | None:
+        """Whose response this is, by message ID, command and context; None to ignore it."""
+        response = decoded.message
+        message_id: int = getattr(response, "message_id_being_responded_to", 0)
+        named = "message_id_being_responded_to" not in decoded.missing and not isinstance(response, UnknownCommand)
+        operation = self.requests.get(message_id) if named else None
+        if operation is None or not operation.was_invoked:
+            if not self.requests or (named and message_id in self._finished):
+                self._ul.check(Deviation(Code.RESPONSE_UNSOLICITED, f"message {message_id}"))
+                return None
+            self._ul.check(Deviation(Code.RESPONSE_ID, f"message {message_id}"))  # the default profile refuses it
+            candidates = [request for request in self.requests.values() if request.was_invoked]
+            if len(candidates) != 1:
+                raise RemoteProtocolError(f"a response to message {message_id}", code=Code.RESPONSE_ID)
+            operation = candidates[0]
+        request_name = f"{type(operation.request).__name__} {operation.message_id}"
+        if type(response) is not RESPONSE_TO[type(operation.request)]:
+            raise RemoteProtocolError(f"{type(response).__name__} answers {request_name}", code=Code.RESPONSE_COMMAND)
+        if "status" in decoded.missing:
+            raise RemoteProtocolError(f"{request_name} is answered without status", code=Code.COMMAND_ELEMENT_MISSING)
+        if context is not operation.context:
+            self._ul.check(Deviation(Code.RESPONSE_CONTEXT, f"{context.id} for {operation.context.id}"))
+        return operation
+
+    def _check_uids(self, operation: Request, response: Response) -> None:
+        request = operation.request
+        pairs: list[tuple[str | None, str | None]] = [(request.sop_class_uid, response.sop_class_uid)]
+        if isinstance(request, CStoreRQ):
+            pairs.append((request.sop_instance_uid, response.sop_instance_uid))
+        for ours, theirs in pairs:
+            if not theirs:
+                self._ul.check(Deviation(Code.RESPONSE_UID_MISSING, type(response).__name__))
+            elif theirs != ours:
+                self._ul.check(Deviation(Code.RESPONSE_UID_DIFFERS, f"{escaped(theirs)} for {ours}"))

@@ -1,0 +1,194 @@
+"""What the peer asks: its outstanding requests, within the window negotiated (PS3.7 7.3, 7.5)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sansdimse.deviations import Code, Deviation
+from sansdimse.dimse.command import encode_command
+from sansdimse.dimse.messages import CStoreRQ
+from sansdimse.errors import LocalProtocolError, RemoteProtocolError
+from sansdimse.events import (
+    CancelRequested,
+    DatasetReceived,
+    EchoRequested,
+    Event,
+    StoreRequested,
+    UnservableRequested,
+)
+from sansdimse.services.operation import CANCELLABLE, Performed, UnservableSCP
+from sansdimse.services.servable import unservable
+from sansdimse.services.storage import StoreSCP
+from sansdimse.services.verification import EchoSCP
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Timer
+
+if TYPE_CHECKING:
+    from sansdimse.dimse.command import Decoded
+    from sansdimse.dimse.fragments import DataReceived
+    from sansdimse.dimse.messages import CCancelRQ, Response, UnknownCommand
+    from sansdimse.services.outbox import Outbox
+    from sansdimse.ul.machine import UpperLayer
+    from sansdimse.ul.negotiation import NegotiatedContext
+
+_Requested = EchoRequested | StoreRequested | UnservableRequested
+
+
+class Performer:
+    """Our side as the one who performs."""
+
+    def __init__(self, ul: UpperLayer, outbox: Outbox) -> None:
+        self._ul = ul
+        self._outbox = outbox
+        self._by_id: dict[int, Performed] = {}
+        self.unanswered: dict[Performed, None] = {}
+        """The requests without final response, in the order in which they came."""
+        self.events: deque[Event] = deque()
+        """To be told to the user: what was held until its turn."""
+        self._receiving: Performed | None = None  # whose data set arrives
+        self._held: deque[_Requested | DatasetReceived] = deque()
+        self._held_bytes = 0
+
+    # What arrives
+
+    def request(self, context: NegotiatedContext, decoded: Decoded) -> Event | None:
+        """A request. Raises ``RemoteProtocolError`` if it cannot even be answered."""
+        if "message_id" in decoded.missing:
+            raise RemoteProtocolError("a request without message ID", code=Code.COMMAND_ELEMENT_MISSING)
+        refused, deviations = unservable(context, decoded, self._ul.profile, self._by_id)
+        for deviation in deviations:
+            self._ul.note(deviation)
+        operation: Performed
+        event: _Requested
+        if refused is not None:
+            operation = UnservableSCP(self, context, decoded, refused.status)
+            event = UnservableRequested(context, operation.request, refused.status, refused.text, operation)
+        elif isinstance(decoded.message, CStoreRQ):
+            operation = StoreSCP(self, context, decoded)
+            event = StoreRequested(context, operation.request, operation)
+        else:
+            operation = EchoSCP(self, context, decoded)
+            event = EchoRequested(context, operation.request, operation)
+        if refused is None:
+            self._by_id[operation.message_id] = operation
+        self.unanswered[operation] = None
+        if operation.data_complete:
+            self._await_answer(operation)
+        else:
+            self._receiving = operation
+        return self._within_window(operation, event)
+
+    def interrupted(self) -> None:
+        """A new command begins: no more data for the operation before it."""
+        self._receiving = None
+
+    def data(self, received: DataReceived) -> Event | None:
+        """A piece of a data set; it is dropped if nobody wants it any more."""
+        operation = self._receiving
+        if operation is None:
+            return None  # of a response
+        event: DatasetReceived | None = None
+        if isinstance(operation, StoreSCP) and not operation.responded and (received.data or received.is_last):
+            event = DatasetReceived(operation.message_id, received.data, received.is_last, operation)
+        if received.is_last:
+            self._receiving = None
+            operation.data_complete = True
+            if operation.responded:
+                self._close(operation)
+            else:
+                self._await_answer(operation)
+        if event is not None and operation.held:
+            # A copy: a view would keep the whole of what was read alive.
+            self._hold(replace(event, data=bytes(event.data)), len(event.data))
+            return None
+        return event
+
+    def cancel(self, context: NegotiatedContext, message: CCancelRQ) -> Event | None:
+        """By message ID alone: a cancel often crosses the final response, and then has no effect (PS3.7 9.1.2.2)."""
+        operation = self._by_id.get(message.message_id_being_responded_to)
+        if operation is None or operation.responded or not isinstance(operation.request, CANCELLABLE):
+            self._ul.check(Deviation(Code.CANCEL_UNKNOWN, str(message.message_id_being_responded_to)))
+            return None
+        if operation.context is not context:
+            self._ul.check(Deviation(Code.CANCEL_CONTEXT, f"{context.id} for {operation.context.id}"))
+        operation.cancelled = True
+        return CancelRequested(operation.message_id, operation)
+
+    # The verb of the handles (``services.operation.Performing``)
+
+    def send_response(self, operation: Performed, response: Response | UnknownCommand) -> None:
+        """``operation.respond``."""
+        if self._ul.state not in (State.STA6, State.STA8):
+            raise LocalProtocolError(f"no request can be answered in {self._ul.state.name.capitalize()}")
+        self._outbox.send(operation.context, encode_command(response))
+        operation.responded = True
+        self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
+        del self.unanswered[operation]
+        if operation.data_complete:
+            self._close(operation)
+        else:
+            self._tell_held()
+
+    def give_up(self) -> None:
+        """The association ended: nobody waits for an answer."""
+        for operation in [*self.unanswered, *self._by_id.values()]:
+            operation.over = True
+        self.unanswered.clear()
+        self._by_id.clear()
+        self._held.clear()
+        self.events.clear()
+        self._receiving = None
+
+    def _await_answer(self, operation: Performed) -> None:
+        self._ul.timers.start(
+            Timer.OPERATION_ANSWER, self._ul.now, self._ul.limits.operation_answer, operation.message_id
+        )
+
+    def _close(self, operation: Performed) -> None:
+        operation.over = True
+        if self._by_id.get(operation.message_id) is operation:
+            del self._by_id[operation.message_id]
+        self._tell_held()
+
+    # What exceeds the peer's window is parsed and kept, and told in its turn (PS3.7 D.3.3.3): to stop
+    # reading instead would hide a C-CANCEL or A-ABORT behind it.
+
+    def _window(self) -> int:
+        agreement = self._ul.agreement
+        return (agreement.perform_window if agreement is not None else 1) or 0xFFFF
+
+    def _told(self) -> int:
+        return sum(not operation.held for operation in self.unanswered)
+
+    def _within_window(self, operation: Performed, event: _Requested) -> Event | None:
+        window = self._window()
+        if self._told() <= window and not self._held:
+            return event
+        self._ul.check(Deviation(Code.WINDOW_EXCEEDED, f"message {operation.message_id}, {window} negotiated"))
+        operation.held = True
+        held = len(self.unanswered) - self._told()
+        if held > self._ul.limits.operations_over_window:
+            raise RemoteProtocolError(f"{held} requests beyond the {window} negotiated", code=Code.WINDOW_EXCEEDED)
+        self._hold(event, 0)
+        return None
+
+    def _hold(self, event: _Requested | DatasetReceived, size: int) -> None:
+        self._held_bytes += size
+        if self._held_bytes > self._ul.limits.held_data:
+            raise RemoteProtocolError(
+                f"{self._held_bytes} bytes of data sets beyond the window negotiated", code=Code.WINDOW_EXCEEDED
+            )
+        self._held.append(event)
+
+    def _tell_held(self) -> None:
+        """A slot is free: tell the next request that was held, with what has arrived of its data set."""
+        while self._held and self._told() < self._window():
+            operation = self._held[0].operation
+            operation.held = False
+            while self._held and self._held[0].operation is operation:
+                event = self._held.popleft()
+                if isinstance(event, DatasetReceived):
+                    self._held_bytes -= len(event.data)
+                self.events.append(event)

@@ -1,0 +1,624 @@
+"""The Upper Layer state machine of PS3.8 9.2, run over bytes, time and the user's primitives.
+
+``UpperLayer`` carries out one cell of Table 9-10 at a time: inputs are only stored when they are told,
+and ``next_event`` takes them one by one up to the next thing the user must know. So the state one reads
+is always the state after the last event one took. It knows PDUs, not messages.
+
+Two choices that are not the standard's. A PDU that is fit for the table but breaks a rule of its own
+content is Evt19, whatever its type. And A-ABORT does not overtake what was queued before it: output is
+bounded, and a response given a moment before an abort is worth delivering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sansdimse.deviations import Code, Deviation, Refusal, escaped
+from sansdimse.errors import LocalProtocolError, RemoteProtocolError
+from sansdimse.events import (
+    NEED_DATA,
+    Aborted,
+    AssociationAccepted,
+    AssociationRejected,
+    AssociationRequested,
+    Ended,
+    NeedData,
+    ReleaseCompleted,
+    ReleaseRequested,
+    TimedOut,
+    TransportClosed,
+    UpperLayerEvent,
+)
+from sansdimse.limits import Limits
+from sansdimse.outcome import Outcome, OutcomeKind, Side
+from sansdimse.profile import DEFAULT, Profile
+from sansdimse.ul.lint import lint
+from sansdimse.ul.negotiation import Agreement, agree
+from sansdimse.ul.output import Buffer, Output
+from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRP, AReleaseRQ, Pdu
+from sansdimse.ul.reader import PDVPiece, Reader
+from sansdimse.ul.table import NEXT_STATE, TABLE, Action, Evt, State
+from sansdimse.ul.timers import Key, Timer, TimerTable
+
+_RECEIVED: Final[dict[type[Pdu], Evt]] = {
+    AAssociateRQ: Evt.ASSOCIATE_RQ_RECEIVED,
+    AAssociateAC: Evt.ASSOCIATE_AC_RECEIVED,
+    AAssociateRJ: Evt.ASSOCIATE_RJ_RECEIVED,
+    AReleaseRQ: Evt.RELEASE_RQ_RECEIVED,
+    AReleaseRP: Evt.RELEASE_RP_RECEIVED,
+    AAbort: Evt.ABORT_RECEIVED,
+}
+
+_TRANSFER_RECEIVING: Final = (State.STA6, State.STA7)  # where DT-2 and AR-6 deliver data
+_TRANSFER_SENDING: Final = (State.STA6, State.STA8)  # where DT-1 and AR-7 send it
+_LOCAL_ANSWER: Final = (State.STA3, State.STA8, State.STA9, State.STA12)
+_RELEASING: Final = (State.STA7, State.STA10, State.STA11)
+
+
+class UpperLayer:
+    """One association as PS3.8 sees it. The four kinds of method are ``Association``'s, which see.
+
+    Made with ``request`` it is the requestor, in Sta4; without, the acceptor, in Sta1.
+    """
+
+    def __init__(
+        self,
+        *,
+        request: AAssociateRQ | None = None,
+        maximum_length: int = 131072,
+        limits: Limits | None = None,
+        profile: Profile = DEFAULT,
+        now: float,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.profile = profile
+        self.is_requestor = request is not None
+        self.request = request
+        """The A-ASSOCIATE-RQ, ours or the peer's, as soon as it is known."""
+        self.response: AAssociateAC | None = None
+        """The A-ASSOCIATE-AC, ours or the peer's, as soon as it is known."""
+        self.agreement: Agreement | None = None
+        """What request and response come to, read from our side."""
+        self.timers = TimerTable()
+        self.deviations: list[Deviation] = []
+        self.deviations_dropped = 0
+        self.bytes_received = 0
+        self.outcome: Outcome | None = None
+        """How it ended, as soon as that is decided (in Sta13 it may be decided and not over)."""
+        self._reader = Reader(
+            self.limits, maximum_length=maximum_length, strict_maximum=profile.refuses(Code.PDU_ABOVE_MAXIMUM)
+        )
+        self._state = State.STA1
+        self._now = now
+        self._opened = False  # told that the transport is open, not taken yet
+        self._ever_opened = False
+        self._started = False  # out of Sta1 for the first time
+        self._eof = False
+        self._error: str | None = None
+        self._timeout_told = False
+        self._drained = True  # the user has taken everything that was told
+        self._output = Output(self.timers, self.limits.output_stall)
+        self._release_answered = False  # in Sta10, before its turn
+        self._accepted: frozenset[int] = frozenset()
+        self._actions: dict[int, Callable[[Any], UpperLayerEvent | None]] = {
+            int(action): getattr(self, f"_{action.name.lower()}") for action in Action
+        }
+        if request is not None:
+            self._do(Evt.ASSOCIATE_REQUEST)
+
+    # ------------------------------------------------------------ what you tell it
+
+    def transport_opened(self, now: float) -> None:
+        """The connection is open: ours (Evt2) or the peer's (Evt5)."""
+        if self._ever_opened or self._eof or self._state is not (State.STA4 if self.is_requestor else State.STA1):
+            raise LocalProtocolError(f"the transport opens once, and not in {self._state.name.capitalize()}")
+        self._tell(now)
+        self._opened = self._ever_opened = True
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes of the peer. They belong to the engine: immutable, and never used again by the caller."""
+        if not self._ever_opened:
+            raise LocalProtocolError("bytes came before the transport was opened")
+        if self._eof:
+            raise LocalProtocolError("bytes came after the end of the stream")
+        self._tell(now)
+        if data and not self.wants_close:
+            self.bytes_received += len(data)
+            self._reader.feed(data)
+            self._drained = False
+
+    def receive_eof(self, now: float, error: str | None = None) -> None:
+        """No more bytes will come: closed, reset, or never connected; ``error`` is the network's word for it."""
+        if self._eof:
+            return
+        self._tell(now)
+        self._eof = True
+        self._error = error
+        self._drained = False
+
+    def handle_timeout(self, now: float) -> None:
+        """The time is ``now``: let pass what should have passed."""
+        self._tell(now)
+        if not self.wants_close:
+            self._timeout_told = True
+        elif self.timers.expired(self._now):  # the last bytes will never be taken
+            self._output.drop()
+            self.timers.stop_all_but()
+
+    def _tell(self, now: float) -> None:
+        if now > self._now:
+            if not self._drained:
+                self.timers.stand_still(now - self._now)
+            self._now = now
+        self.timers.tell(self._now)
+
+    # ------------------------------------------------------------ what you ask of it
+
+    def accept(self, response: AAssociateAC) -> None:
+        """A-ASSOCIATE response, accepted (Evt7)."""
+        self._require("accept an association", State.STA3)
+        encoded = response.encode()
+        try:
+            agreement = agree(self._request(), response, requestor=False, profile=self.profile)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(f"cannot accept this association: {error}") from error
+        self.response = response
+        self._agreed(agreement)
+        self._do(Evt.ASSOCIATE_ACCEPTED, encoded)
+
+    def reject(self, result: int = 1, source: int = 1, reason: int = 1) -> None:
+        """A-ASSOCIATE response, rejected (Evt8); the numbers of PS3.8 Table 9-21."""
+        self._require("reject an association", State.STA3)
+        pdu = AAssociateRJ(result, source, reason)
+        pdu.encode()
+        self._do(Evt.ASSOCIATE_REJECTED, pdu)
+
+    def send_p_data(self, pdus: Iterable[Sequence[Buffer]], then: tuple[Key, float | None] | None = None) -> None:
+        """P-DATA request (Evt9): whole P-DATA-TF PDUs, each a sequence of buffers.
+
+        ``then`` names a timer to start when the last of these bytes is taken.
+        """
+        self._require("send data", *_TRANSFER_SENDING)
+        self._do(Evt.P_DATA_REQUEST, pdus)
+        if then is not None:
+            (timer, message_id), delay = then
+            self._output.then_start(timer, delay, message_id)
+
+    def release(self) -> None:
+        """A-RELEASE request (Evt11)."""
+        self._require("request a release", State.STA6)
+        self._do(Evt.RELEASE_REQUEST)
+
+    def respond_release(self) -> None:
+        """A-RELEASE response (Evt14). In Sta10 it waits for the peer's own (PS3.8 7.2.2.7)."""
+        self._require("answer a release", State.STA8, State.STA9, State.STA10, State.STA12)
+        if self._state is State.STA10:
+            self._release_answered = True
+        else:
+            self._do(Evt.RELEASE_RESPONSE)
+
+    def abort(self) -> None:
+        """A-ABORT request (Evt15). Always legal; in Sta1 and Sta13 there is nothing left to abort."""
+        if self._opened and self._state is State.STA1:
+            self._open()
+        if self._state is State.STA2:
+            # The table has no such cell: by the standard the user does not know of the connection yet.
+            self._decide(OutcomeKind.ABORTED, Side.LOCAL)
+            self._aa2(None)
+            self._enter(State.STA1)
+        elif self._state not in (State.STA1, State.STA13):
+            self._decide(OutcomeKind.ABORTED, Side.LOCAL, source=0, reason=0)
+            self._do(Evt.ABORT_REQUEST)
+
+    def abort_for(self, cause: RemoteProtocolError) -> Aborted:
+        """A-ABORT request because of what the peer did above this layer: a fault of DIMSE (0/0)."""
+        self._decide(OutcomeKind.ABORTED, Side.LOCAL, source=0, reason=0, cause=cause)
+        self._do(Evt.ABORT_REQUEST)
+        return Aborted(0, 0, by_peer=False, cause=cause)
+
+    def refuse(self, error: RemoteProtocolError) -> UpperLayerEvent:
+        """What was received is refused by the profile as if it were no valid PDU (Evt19)."""
+        event = self._invalid(error)
+        return event if event is not None else Ended(self._final_outcome())
+
+    def _require(self, what: str, *states: State) -> None:
+        if self._state not in states:
+            wanted = ", ".join(state.name.capitalize() for state in states)
+            raise LocalProtocolError(
+                f"cannot {what} in {self._state.name.capitalize()} ({self._state.meaning}); possible in {wanted}"
+            )
+
+    # ------------------------------------------------------------ what it tells you
+
+    def next_event(self) -> UpperLayerEvent | PDVPiece | NeedData:
+        """The next indication or confirmation, a piece of P-DATA, or ``NEED_DATA``."""
+        while True:
+            if self.wants_close:
+                return Ended(self._final_outcome())
+            if self._opened:
+                self._open()
+            if self._release_answered and self._state is State.STA12:
+                self._release_answered = False
+                self._do(Evt.RELEASE_RESPONSE)
+            step = self._step()
+            if step is NEED_DATA:
+                return NEED_DATA
+            if step is not None:
+                return step
+
+    def _open(self) -> None:
+        self._opened = False
+        self._do(Evt.TRANSPORT_CONFIRMED if self.is_requestor else Evt.TRANSPORT_INDICATED)
+
+    def _step(self) -> UpperLayerEvent | PDVPiece | NeedData | None:
+        """One input. None: something happened that the user need not know."""
+        try:
+            item = self._reader.next()
+        except RemoteProtocolError as error:
+            return self._invalid(error)
+        if self._reader.deviations:
+            self._take_reader_deviations()
+        if type(item) is PDVPiece:
+            if item.starts:
+                event = self._pdv(item)
+                if event is not None:
+                    return event
+            return item if self._state in _TRANSFER_RECEIVING else None
+        if item is NEED_DATA:
+            return self._no_bytes_left()
+        return self._pdu(item)  # type: ignore[arg-type]
+
+    def _no_bytes_left(self) -> UpperLayerEvent | NeedData | None:
+        if self._eof:
+            if self._state is State.STA1:  # an acceptor whose connection never opened
+                self._started = True
+                self._aa5(None)
+                return None
+            return self._do(Evt.TRANSPORT_CLOSED)
+        if self._timeout_told:
+            expired = self.timers.expired(self._now)
+            if expired is not None:
+                return self._expire(*expired)
+            self._timeout_told = False
+        self._watch_pdu()
+        self._drained = True
+        return NEED_DATA
+
+    def _watch_pdu(self) -> None:
+        """A PDU that has begun must end; the payload of a P-DATA-TF must go on."""
+        reader = self._reader
+        if reader.mid_pdu and self._state not in (State.STA2, State.STA13):  # there ARTIM stands for the whole
+            if not self._drained and (reader.mid_payload or not self.timers.running(Timer.PDU_COMPLETION)):
+                self.timers.start(Timer.PDU_COMPLETION, self._now, self.limits.pdu_completion)
+        elif self.timers.running(Timer.PDU_COMPLETION):
+            self.timers.stop(Timer.PDU_COMPLETION)
+
+    def _pdv(self, piece: PDVPiece) -> UpperLayerEvent | None:
+        """Evt10 at the first PDV of a P-DATA-TF; a fault of a later one is Evt19."""
+        if piece.first_in_pdu:
+            event = self._do(Evt.P_DATA_TF_RECEIVED, _unexpected("P-DATA-TF", self._state))
+            if event is not None:
+                return event
+        if self._state in _TRANSFER_RECEIVING and piece.context_id not in self._accepted:
+            return self._invalid(
+                RemoteProtocolError(
+                    f"data on presentation context {piece.context_id}, which was not accepted",
+                    code=Code.PDV_CONTEXT_UNKNOWN,
+                )
+            )
+        return None
+
+    def _pdu(self, pdu: Pdu) -> UpperLayerEvent | None:
+        deviations = lint(pdu, self.request if isinstance(pdu, AAssociateAC | AAssociateRJ) else None)
+        for deviation in deviations:
+            self.note(deviation)
+            refusal = deviation.rule.refusal
+            # What the acceptor may refuse in an A-ASSOCIATE-RQ is for negotiation to reject.
+            # An A-ABORT ends the association whatever it looks like.
+            aborts = refusal is Refusal.ABORT or (refusal is Refusal.REJECT and isinstance(pdu, AAssociateAC))
+            if aborts and not isinstance(pdu, AAbort) and self.profile.refuses(deviation.code):
+                return self._invalid(RemoteProtocolError(str(deviation), code=deviation.code))
+        if isinstance(pdu, AAssociateAC) and self._state is State.STA5 and self.request is not None:
+            try:
+                agreement = agree(self.request, pdu, requestor=True, profile=self.profile)
+            except RemoteProtocolError as error:
+                return self._invalid(error)
+            self.response = pdu
+            self._agreed(agreement)
+        if isinstance(pdu, AAssociateRQ) and self._state is State.STA2:
+            self.request = pdu
+        return self._do(_RECEIVED[type(pdu)], pdu)
+
+    def _invalid(self, error: RemoteProtocolError) -> UpperLayerEvent | None:
+        """Evt19; nothing that follows has a meaning, so it is discarded unread."""
+        self._reader.discard()
+        return self._do(Evt.INVALID_PDU_RECEIVED, error)
+
+    def _expire(self, timer: Timer, message_id: int) -> UpperLayerEvent | None:
+        self.timers.stop(timer, message_id)
+        self._decide(OutcomeKind.TIMED_OUT, Side.LOCAL, timer=timer)
+        if timer is Timer.ARTIM:
+            return self._do(Evt.ARTIM_EXPIRED)
+        if self._state not in (State.STA2, State.STA13):
+            self._do(Evt.ABORT_REQUEST)
+            return TimedOut(timer, message_id)
+        if timer is Timer.OUTPUT_STALL:  # in Sta13 the peer does not even take the abort
+            self._output.drop()
+        return None
+
+    def data_to_send(self, now: float) -> list[Buffer]:
+        """The next buffers to write, some 256 KiB; empty when there is nothing.
+
+        To call it again says that everything it gave before has been written.
+        """
+        self._tell(now)
+        return self._output.take(self._now)
+
+    def next_timeout(self) -> float | None:
+        """When to call ``handle_timeout``, on the scale of ``now``; None: never."""
+        return self.timers.earliest(waiting_for_peer=self._drained)
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether the transport should close, once nothing is unsent."""
+        return self._state is State.STA1 and self._started
+
+    # ------------------------------------------------------------ what you may look at
+
+    @property
+    def state(self) -> State:
+        """The state after the last event taken, or verb given."""
+        return self._state
+
+    @property
+    def now(self) -> float:
+        """The latest time told."""
+        return self._now
+
+    @property
+    def bytes_buffered(self) -> int:
+        """Bytes received and not yet taken."""
+        return self._reader.bytes_buffered
+
+    @property
+    def bytes_unsent(self) -> int:
+        """Bytes queued, or given by ``data_to_send`` and not known to be written."""
+        return self._output.bytes_unsent
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that ``data_to_send`` gave."""
+        return self._output.bytes_sent
+
+    def note(self, deviation: Deviation) -> None:
+        """Remember a deviation, within ``Limits.deviations``."""
+        if len(self.deviations) < self.limits.deviations:
+            self.deviations.append(deviation)
+        else:
+            self.deviations_dropped += 1
+
+    def check(self, deviation: Deviation) -> None:
+        """Remember a deviation of a message; raise ``RemoteProtocolError`` if the profile refuses it."""
+        self.note(deviation)
+        if self.profile.refuses(deviation.code):
+            raise RemoteProtocolError(str(deviation), code=deviation.code)
+
+    def _take_reader_deviations(self) -> None:
+        for deviation in self._reader.deviations:
+            self.note(deviation)
+        self._reader.deviations.clear()
+
+    # ------------------------------------------------------------ one cell of Table 9-10
+
+    def _do(self, evt: Evt, detail: object = None) -> UpperLayerEvent | None:
+        action = TABLE[evt][self._state]
+        if action is None:  # guarded by the callers; a blank cell reached is our own bug
+            raise RuntimeError(f"{evt.name} in {self._state.name}")
+        event = self._actions[action](detail)
+        if action in NEXT_STATE:
+            self._enter(NEXT_STATE[action])
+        return event
+
+    def _enter(self, state: State) -> None:
+        if state is self._state:
+            return
+        left, self._state = self._state, state
+        self._started = True
+        timers, limits = self.timers, self.limits
+        if left in _LOCAL_ANSWER:
+            timers.stop(Timer.LOCAL_ANSWER)
+        if state in _LOCAL_ANSWER:
+            timers.start(Timer.LOCAL_ANSWER, self._now, limits.local_answer)
+        if left in _RELEASING and state not in _RELEASING:
+            timers.stop(Timer.RELEASE)
+        if state is State.STA13 or state is State.STA1:
+            # The peer may have closed only its own half, so what is unsent is still sent, under a deadline.
+            kept = (Timer.OUTPUT_STALL,) if self.bytes_unsent else ()
+            timers.stop_all_but(*kept, *((Timer.ARTIM,) if state is State.STA13 else ()))
+
+    # Association establishment, Table 9-6
+
+    def _ae1(self, _: object) -> None:
+        self.timers.start(Timer.CONNECT, self._now, self.limits.connect)
+
+    def _ae2(self, _: object) -> None:
+        self.timers.stop(Timer.CONNECT)
+        self._send(self._request(), Timer.ASSOCIATION_RESPONSE, self.limits.association_response)
+
+    def _ae3(self, pdu: AAssociateAC) -> AssociationAccepted:
+        self.timers.stop(Timer.ASSOCIATION_RESPONSE)
+        return AssociationAccepted(pdu)
+
+    def _ae4(self, pdu: AAssociateRJ) -> AssociationRejected:
+        self._decide(OutcomeKind.REJECTED, Side.PEER, result=pdu.result, source=pdu.source, reason=pdu.reason)
+        self._close()
+        return AssociationRejected(pdu.result, pdu.source, pdu.reason)
+
+    def _ae5(self, _: object) -> None:
+        self.timers.start(Timer.ARTIM, self._now, self.limits.artim)
+
+    def _ae6(self, pdu: AAssociateRQ) -> AssociationRequested | None:
+        self.timers.stop(Timer.ARTIM)
+        if pdu.protocol_version & 1:  # only bit 0 is tested (Table 9-11)
+            self._enter(State.STA3)
+            return AssociationRequested(pdu)
+        self._ae8(AAssociateRJ(1, 2, 2))
+        self._enter(State.STA13)
+        return None
+
+    def _ae7(self, encoded: bytes) -> None:
+        self._output.add([encoded])
+
+    def _ae8(self, pdu: AAssociateRJ) -> None:
+        self._decide(OutcomeKind.REJECTED, Side.LOCAL, result=pdu.result, source=pdu.source, reason=pdu.reason)
+        self._send(pdu)
+        self._start_artim()
+
+    # Data transfer, Table 9-7
+
+    def _dt1(self, pdus: Iterable[Sequence[Buffer]]) -> None:
+        for pdu in pdus:
+            self._output.add(pdu)
+
+    def _dt2(self, _: object) -> None:
+        """P-DATA indication: ``_step`` hands the piece out."""
+
+    # Release, Table 9-8
+
+    def _ar1(self, _: object) -> None:
+        self._send(AReleaseRQ(), Timer.RELEASE, self.limits.release)
+
+    def _ar2(self, _: object) -> ReleaseRequested:
+        return ReleaseRequested()
+
+    def _ar3(self, _: object) -> ReleaseCompleted:
+        self._decide(OutcomeKind.RELEASED, Side.LOCAL)
+        self._close()
+        return ReleaseCompleted()
+
+    def _ar4(self, _: object) -> None:
+        self._decide(OutcomeKind.RELEASED, Side.PEER)
+        self._send(AReleaseRP())
+        self._start_artim()
+
+    def _ar5(self, _: object) -> None:
+        self.timers.stop(Timer.ARTIM)
+
+    def _ar6(self, _: object) -> None:
+        """P-DATA indication after our A-RELEASE-RQ: as DT-2."""
+
+    _ar7 = _dt1
+
+    def _ar8(self, _: object) -> ReleaseRequested:
+        self._enter(State.STA9 if self.is_requestor else State.STA10)
+        return ReleaseRequested(collision=True)
+
+    def _ar9(self, _: object) -> None:
+        self._send(AReleaseRP(), Timer.RELEASE, self.limits.release)
+
+    def _ar10(self, _: object) -> ReleaseCompleted:
+        return ReleaseCompleted()
+
+    # Abort, Table 9-9
+
+    def _aa1(self, cause: object) -> None:
+        if self._state is State.STA2:  # a PDU that is not the A-ASSOCIATE-RQ: nobody is there to be told
+            error = _cause(cause, self._state)
+            self._decide(OutcomeKind.ABORTED, Side.LOCAL, source=0, reason=0, cause=error)
+        self._send(AAbort(0, 0))
+        self._start_artim()
+
+    def _aa2(self, cause: object) -> None:
+        if isinstance(cause, AAbort):
+            if self.outcome is not None and self.outcome.kind is OutcomeKind.RELEASED:
+                self.note(Deviation(Code.ABORT_AFTER_RELEASE))
+            self._decide(OutcomeKind.ABORTED, Side.PEER, source=cause.source, reason=cause.reason)
+        self.timers.stop(Timer.ARTIM)
+        self._close()
+
+    def _aa3(self, pdu: AAbort) -> Aborted:
+        if self._state in (*_RELEASING, State.STA8, State.STA9, State.STA12):
+            self.note(Deviation(Code.ABORT_AFTER_RELEASE))
+        self._decide(OutcomeKind.ABORTED, Side.PEER, source=pdu.source, reason=pdu.reason)
+        self._close()
+        return Aborted(pdu.source, pdu.reason, by_peer=True)
+
+    def _aa4(self, _: object) -> TransportClosed:
+        if self._state >= State.STA6:
+            self.note(Deviation(Code.CLOSED_WITHOUT_RELEASE, escaped(self._error or "")))
+        by = Side.NETWORK if self._error is not None else Side.PEER
+        self._decide(OutcomeKind.CLOSED, by, error=self._error)
+        return TransportClosed(self._error)
+
+    def _aa5(self, _: object) -> None:
+        self._decide(OutcomeKind.CLOSED, Side.NETWORK if self._error is not None else Side.PEER, error=self._error)
+        self.timers.stop(Timer.ARTIM)
+
+    def _aa6(self, _: object) -> None:
+        """Ignore a PDU that came too late."""
+
+    def _aa7(self, cause: object) -> None:
+        """The table sends another A-ABORT here. One is enough: whatever else comes is discarded."""
+        error = _cause(cause, self._state)
+        self._send(AAbort(2, error.abort_reason))
+        self._reader.discard()
+
+    def _aa8(self, cause: object) -> Aborted:
+        error = _cause(cause, self._state)
+        self._decide(OutcomeKind.ABORTED, Side.LOCAL, source=2, reason=error.abort_reason, cause=error)
+        self._send(AAbort(2, error.abort_reason))
+        self._start_artim()
+        return Aborted(2, error.abort_reason, by_peer=False, cause=error)
+
+    # ------------------------------------------------------------ output and ends
+
+    def _send(self, pdu: Pdu, timer: Timer | None = None, delay: float | None = None) -> None:
+        self._output.add([pdu.encode()])
+        if timer is not None:
+            self._output.then_start(timer, delay)
+
+    def _start_artim(self) -> None:
+        # At once, for a peer that takes nothing; and again when the bytes are taken, to be fair.
+        self.timers.start_when_told(Timer.ARTIM, self.limits.artim)
+        self._output.then_start(Timer.ARTIM, self.limits.artim)
+
+    def _agreed(self, agreement: Agreement) -> None:
+        self.agreement = agreement
+        self._accepted = frozenset(context.id for context in agreement.contexts if context.accepted)
+        for deviation in agreement.deviations:
+            if deviation not in self.deviations:
+                self.note(deviation)
+
+    def _close(self) -> None:
+        """Close the connection: what is still to be sent, nobody will read."""
+        self._output.drop()
+        self._reader.discard()
+
+    def _decide(self, kind: OutcomeKind, by: Side, **detail: Any) -> None:
+        if self.outcome is None:
+            self.outcome = Outcome(kind=kind, by=by, state=self._state, **detail)
+
+    def _request(self) -> AAssociateRQ:
+        if self.request is None:
+            raise RuntimeError(f"no A-ASSOCIATE-RQ in {self._state.name}")  # a bug of ours
+        return self.request
+
+    def _final_outcome(self) -> Outcome:
+        if self.outcome is None:
+            raise RuntimeError("an association ended without an outcome")  # a bug of ours
+        if self.outcome.bytes_received != self.bytes_received or self.outcome.bytes_sent != self.bytes_sent:
+            self.outcome = replace(self.outcome, bytes_received=self.bytes_received, bytes_sent=self.bytes_sent)
+        return self.outcome
+
+
+def _cause(cause: object, state: State) -> RemoteProtocolError:
+    """What was wrong: the fault found, or a PDU that does not belong here."""
+    return cause if isinstance(cause, RemoteProtocolError) else _unexpected(type(cause).__name__, state)
+
+
+def _unexpected(name: str, state: State) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"{name} in {state.name.capitalize()} ({state.meaning})", code=Code.PDU_UNEXPECTED, abort_reason=2
+    )
