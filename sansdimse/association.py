@@ -75,6 +75,7 @@ class Association:
         self._performer = Performer(self._ul, self._outbox)
         self._progress = False  # something arrived since NEED_DATA was told
         self._messages_received = 0
+        self._unfinished = 0  # requests of ours that nobody will answer
         self._ended: events.Ended | None = None
 
     # ------------------------------------------------------------ what you tell it
@@ -94,6 +95,7 @@ class Association:
     def handle_timeout(self, now: float) -> None:
         """The time is ``now``: deadlines that passed take effect, after all input already told."""
         self._ul.handle_timeout(now)
+        self._watch_idle()  # a verb may have ended the idleness since
 
     # ------------------------------------------------------------ what you ask of it: the association
 
@@ -132,9 +134,10 @@ class Association:
     def respond_release(self, *, force: bool = False) -> None:
         """Answer the peer's release (PS3.8 7.2.2.3).
 
-        Raises ``LocalProtocolError`` while requests of the peer are unanswered, unless forced.
+        Raises ``LocalProtocolError`` while requests of the peer are unanswered, unless forced. In a collision
+        they cannot be answered any more (PS3.8 Table 9-10: no data in Sta9 to Sta12), so there they hinder nothing.
         """
-        if not force:
+        if not force and self._ul.state is State.STA8:
             self._check_idle("answer a release", list(self.unanswered))
         self._ul.respond_release()
 
@@ -199,7 +202,9 @@ class Association:
             if context is None or not context.accepted:
                 raise LocalProtocolError(f"presentation context {context_id} was not accepted")
             if transfer_syntax not in (None, context.transfer_syntax):
-                raise LocalProtocolError(f"context {context_id} is for {context.transfer_syntax}, not {transfer_syntax}")
+                raise LocalProtocolError(
+                    f"context {context_id} is for {context.transfer_syntax}, not {transfer_syntax}"
+                )
             return context
         accepted = [c for c in agreement.accepted if c.abstract_syntax == abstract_syntax]
         usable = [c for c in accepted if c.as_scu]
@@ -263,13 +268,13 @@ class Association:
             return self._end(event)
         if isinstance(event, events.ReleaseRequested):
             # The peer sends nothing more, so what we asked is not answered (PS3.8 7.2.2.1).
-            self._invoker.give_up()
+            self._give_up_requests()
         return event
 
     def _end(self, event: events.Ended) -> events.Ended:
         if self._ended is None:
-            outstanding = len(self._invoker.requests) + len(self._performer.unanswered)
-            self._invoker.give_up()
+            self._give_up_requests()
+            outstanding = self._unfinished + len(self._performer.unanswered)
             self._performer.give_up()
             self._ended = events.Ended(
                 replace(
@@ -280,6 +285,10 @@ class Association:
                 )
             )
         return self._ended
+
+    def _give_up_requests(self) -> None:
+        self._unfinished += len(self._invoker.requests)
+        self._invoker.give_up()
 
     def _fault(self, error: RemoteProtocolError) -> Event:
         """What the peer sent is no DIMSE, or not here: A-ABORT by the service-user, cause in the event."""
@@ -295,26 +304,34 @@ class Association:
                 timers.stop(Timer.MESSAGE_COMPLETION)
         elif self._progress:
             timers.start(Timer.MESSAGE_COMPLETION, now, limits.message_completion)
-        if limits.idle is not None and self._ul.state is State.STA6:
-            if self._invoker.requests or self._performer.unanswered or not self._assembler.idle:
-                timers.stop(Timer.IDLE)
-            elif self._progress or not timers.running(Timer.IDLE):
-                timers.start(Timer.IDLE, now, limits.idle)
+        self._watch_idle()
         self._progress = False
+
+    def _watch_idle(self) -> None:
+        timers, idle = self._ul.timers, self._ul.limits.idle
+        if idle is None:
+            return
+        outstanding = self._invoker.requests or self._performer.unanswered
+        if outstanding or not self._assembler.idle or self._ul.state is not State.STA6:
+            timers.stop(Timer.IDLE)
+        elif self._progress or not timers.running(Timer.IDLE):
+            timers.start(Timer.IDLE, self._ul.now, idle)
 
     # ------------------------------------------------------------ what arrives
 
     def _piece(self, piece: PDVPiece) -> Event | None:
         """Route a piece of P-DATA. Raises ``RemoteProtocolError`` for what is no DIMSE, or refused."""
-        received = self._assembler.receive(piece)
-        for deviation in self._assembler.take_deviations():
-            self._ul.check(deviation)
+        try:
+            received = self._assembler.receive(piece)
+        finally:
+            # Also if that failed: a fragment's own oddity comes before what it completes, however it was cut.
+            for deviation in self._assembler.take_deviations():
+                self._ul.check(deviation)
         if received is None:
             return None
         if isinstance(received, DataReceived):
             return self._performer.data(received)
         self._messages_received += 1
-        self._performer.interrupted()
         decoded = received.decoded
         for deviation in decoded.deviations:
             self._ul.check(deviation)
@@ -362,6 +379,16 @@ class Association:
     def outcome(self) -> Outcome | None:
         """How the association ends, as soon as that is decided; ``Ended`` has the final counts."""
         return self._ended.outcome if self._ended is not None else self._ul.outcome
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may be invoked now: established, and the window not full (PS3.7 D.3.3.3)."""
+        return self._invoker.has_room
+
+    @property
+    def mid_pdu(self) -> bool:
+        """Whether a PDU has begun to arrive and not ended: a transport then acknowledges without delay."""
+        return self._ul.mid_pdu
 
     @property
     def outstanding(self) -> tuple[Request, ...]:

@@ -39,6 +39,14 @@ class Invoker:
         self._finished: deque[int] = deque(maxlen=_REMEMBERED)
         self._last_id = 0
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may be invoked now."""
+        agreement = self._ul.agreement
+        if self._ul.state is not State.STA6 or agreement is None:
+            return False
+        return len(self.requests) < (agreement.invoke_window or 0xFFFF)
+
     def new_id(self) -> int:
         """The next message ID: 1 to 65535, skipping those outstanding (PS3.7 9.1.1.1.1).
 
@@ -95,8 +103,8 @@ class Invoker:
             self._close(operation)
         elif operation is self._outbox.sending:
             self._ul.abort()
-        else:
-            if isinstance(operation.request, CANCELLABLE) and self._ul.state is State.STA6:
+        elif self._ul.state is State.STA6:
+            if isinstance(operation.request, CANCELLABLE):
                 self.cancel(operation)
             timers = self._ul.timers
             timers.stop(Timer.DIMSE_RESPONSE, operation.message_id)
@@ -125,6 +133,9 @@ class Invoker:
         operation = self._match(context, decoded)
         if operation is None:
             return None
+        if operation.response is not None:  # it came early, and the data set still goes out
+            self._ul.check(Deviation(Code.RESPONSE_UNSOLICITED, f"message {operation.message_id}"))
+            return None
         status = Status(response.status)
         operation.responses += 1
         self._check_uids(operation, response)
@@ -137,8 +148,9 @@ class Invoker:
             operation.response = response
             if isinstance(operation, StoreRequest) and not operation.data_sent:
                 # Early: a failure cuts the data set short, anything else lets it go on (PS3.7 9.3.1.3).
-                if operation is self._outbox.sending and status.category is StatusCategory.FAILURE:
-                    self._outbox.cut(operation)
+                if status.category is StatusCategory.FAILURE:
+                    if self._ul.state is State.STA6:  # after a forced release nothing can be sent
+                        self._outbox.cut(operation)
                     self._close(operation)
             else:
                 self._close(operation)

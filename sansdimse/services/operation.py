@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sansdimse.dimse.messages import (
+    NO_DATA_SET,
     CEchoRQ,
     CEchoRSP,
     CFindRQ,
@@ -21,8 +22,8 @@ from sansdimse.dimse.messages import (
     CMoveRSP,
     CStoreRQ,
     CStoreRSP,
+    DataSet,
     Element,
-    NO_DATA_SET,
     NActionRQ,
     NActionRSP,
     NCreateRQ,
@@ -160,11 +161,11 @@ class Performed:
         """The command set received."""
         self.message_id: int = decoded.message.message_id or 0  # type: ignore[union-attr]
         """The peer's Message ID."""
-        self.sop_class_uid = decoded.raw_sop_class_uid or context.abstract_syntax
+        self.sop_class_uid = _echo(decoded.raw_sop_class_uid) or context.abstract_syntax
         """As it came, padding included: what a response echoes (PS3.7 9.1.1.1.4)."""
-        self.sop_instance_uid = decoded.raw_sop_instance_uid or None
+        self.sop_instance_uid = _echo(decoded.raw_sop_instance_uid)
         """The same of the instance."""
-        self.data_complete = not decoded.message.has_data_set
+        self.data_complete = not (decoded.message.has_data_set and _may_have_data_set(decoded.message))
         """Whether its data set, if it has one, has arrived."""
         self.responded = False
         """Whether the final response was given."""
@@ -180,10 +181,29 @@ class Performed:
             raise LocalProtocolError(f"request {self.message_id} was answered already")
         if self.over:
             raise LocalProtocolError(f"request {self.message_id} is over: its association ended")
+        if self.held:
+            raise LocalProtocolError(f"request {self.message_id} is beyond the window negotiated, and not told yet")
+
+    def _final(self, status: int) -> Status:
+        """The status, if it is one that ends the operation."""
+        final = Status(status)
+        if not final.is_final:
+            raise LocalProtocolError(f"request {self.message_id} has one response, and {final} is none")
+        return final
 
     def __repr__(self) -> str:
         condition = "over" if self.over else "answered" if self.responded else "unanswered"
         return f"<{type(self).__name__} {self.message_id} on context {self.context.id}, {condition}>"
+
+
+def _echo(uid: str | None) -> str | None:
+    """What a response repeats of a UID: nothing of what is far too long to be one."""
+    return uid if uid and len(uid) <= 128 else None
+
+
+def _may_have_data_set(message: messages.Message | UnknownCommand) -> bool:
+    """Whether to wait for the data set announced: one that the standard forbids need not come."""
+    return isinstance(message, UnknownCommand) or message.DATA_SET is not DataSet.FORBIDDEN
 
 
 class UnservableSCP(Performed):
@@ -200,7 +220,7 @@ class UnservableSCP(Performed):
         Raises ``LocalProtocolError`` if it was answered or the association ended.
         """
         self._check_open()
-        status = self.status if status is None else Status(status)
+        status = self.status if status is None else self._final(status)
         if isinstance(self.request, UnknownCommand):
             self._performer.send_response(self, _response_to_unknown(self.request, self.message_id, status))
             return

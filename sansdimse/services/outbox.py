@@ -86,10 +86,9 @@ class Outbox:
         return True
 
     def clear(self) -> None:
-        """Nobody will read it."""
+        """Nothing more can be asked. A data set left open stays so: what one said after it would be taken for it."""
         self._queue.clear()
         self.events.clear()
-        self.sending = None
 
     def _emit(self, context: NegotiatedContext, command: bytes, operation: Request | None) -> None:
         then: tuple[Key, float | None] | None = None

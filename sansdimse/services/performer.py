@@ -74,21 +74,18 @@ class Performer:
         if refused is None:
             self._by_id[operation.message_id] = operation
         self.unanswered[operation] = None
+        told = self._within_window(operation, event)
         if operation.data_complete:
             self._await_answer(operation)
         else:
             self._receiving = operation
-        return self._within_window(operation, event)
-
-    def interrupted(self) -> None:
-        """A new command begins: no more data for the operation before it."""
-        self._receiving = None
+        return told
 
     def data(self, received: DataReceived) -> Event | None:
         """A piece of a data set; it is dropped if nobody wants it any more."""
         operation = self._receiving
         if operation is None:
-            return None  # of a response
+            return None  # of a response, or of a request that may have none
         event: DatasetReceived | None = None
         if isinstance(operation, StoreSCP) and not operation.responded and (received.data or received.is_last):
             event = DatasetReceived(operation.message_id, received.data, received.is_last, operation)
@@ -124,8 +121,9 @@ class Performer:
             raise LocalProtocolError(f"no request can be answered in {self._ul.state.name.capitalize()}")
         self._outbox.send(operation.context, encode_command(response))
         operation.responded = True
-        self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
         del self.unanswered[operation]
+        if all(other.message_id != operation.message_id for other in self.unanswered):  # a repeated ID: 0210
+            self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
         if operation.data_complete:
             self._close(operation)
         else:
@@ -142,9 +140,9 @@ class Performer:
         self._receiving = None
 
     def _await_answer(self, operation: Performed) -> None:
-        self._ul.timers.start(
-            Timer.OPERATION_ANSWER, self._ul.now, self._ul.limits.operation_answer, operation.message_id
-        )
+        if not operation.held:  # who was not told cannot answer
+            delay = self._ul.limits.operation_answer
+            self._ul.timers.start(Timer.OPERATION_ANSWER, self._ul.now, delay, operation.message_id)
 
     def _close(self, operation: Performed) -> None:
         operation.over = True
@@ -176,9 +174,10 @@ class Performer:
 
     def _hold(self, event: _Requested | DatasetReceived, size: int) -> None:
         self._held_bytes += size
-        if self._held_bytes > self._ul.limits.held_data:
+        limit = self._ul.limits.held_data
+        if self._held_bytes > limit:
             raise RemoteProtocolError(
-                f"{self._held_bytes} bytes of data sets beyond the window negotiated", code=Code.WINDOW_EXCEEDED
+                f"more than {limit} bytes of data sets beyond the window negotiated", code=Code.WINDOW_EXCEEDED
             )
         self._held.append(event)
 
@@ -187,6 +186,8 @@ class Performer:
         while self._held and self._told() < self._window():
             operation = self._held[0].operation
             operation.held = False
+            if operation.data_complete:
+                self._await_answer(operation)
             while self._held and self._held[0].operation is operation:
                 event = self._held.popleft()
                 if isinstance(event, DatasetReceived):

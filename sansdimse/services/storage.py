@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sansdimse.dimse.fragments import Fragmenter
 from sansdimse.dimse.messages import CStoreRQ, CStoreRSP
-from sansdimse.dimse.status import SUCCESS, Status, StatusCategory
+from sansdimse.dimse.status import SUCCESS, StatusCategory
 from sansdimse.errors import LocalProtocolError
 from sansdimse.services.operation import Invoking, Performed, Request
 
@@ -27,9 +27,7 @@ class StoreRequest(Request):
 
     request: CStoreRQ
 
-    def __init__(
-        self, invoker: Storing, context: NegotiatedContext, request: CStoreRQ, fragmenter: Fragmenter
-    ) -> None:
+    def __init__(self, invoker: Storing, context: NegotiatedContext, request: CStoreRQ, fragmenter: Fragmenter) -> None:
         super().__init__(invoker, context, request)
         self._storing = invoker
         self.fragmenter = fragmenter
@@ -80,9 +78,7 @@ class StoreSCP(Performed):
         it was answered or the association ended.
         """
         self._check_open()
-        status = Status(status)
-        if not status.is_final:
-            raise LocalProtocolError(f"C-STORE has one response, and {status} is none")
+        status = self._final(status)
         if not self.data_complete and status.category is not StatusCategory.FAILURE:
             raise LocalProtocolError(
                 f"{status} before the data set is complete (PS3.7 9.1.1.2); only a failure may be told early"

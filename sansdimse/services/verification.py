@@ -18,6 +18,7 @@ class EchoSCP(Performed):
         Raises ``LocalProtocolError`` if it was answered or the association ended.
         """
         self._check_open()
+        status = self._final(status)
         self._performer.send_response(
             self,
             CEchoRSP(

@@ -87,6 +87,7 @@ class UpperLayer:
         self.bytes_received = 0
         self.outcome: Outcome | None = None
         """How it ended, as soon as that is decided (in Sta13 it may be decided and not over)."""
+        self._ended: Ended | None = None
         self._reader = Reader(
             self.limits, maximum_length=maximum_length, strict_maximum=profile.refuses(Code.PDU_ABOVE_MAXIMUM)
         )
@@ -99,6 +100,7 @@ class UpperLayer:
         self._error: str | None = None
         self._timeout_told = False
         self._drained = True  # the user has taken everything that was told
+        self._watched = 0  # which PDU, by count, the deadline for the rest of a PDU is of
         self._output = Output(self.timers, self.limits.output_stall)
         self._release_answered = False  # in Sta10, before its turn
         self._accepted: frozenset[int] = frozenset()
@@ -106,6 +108,7 @@ class UpperLayer:
             int(action): getattr(self, f"_{action.name.lower()}") for action in Action
         }
         if request is not None:
+            request.encode()  # what does not fit its field is told here, to who made it
             self._do(Evt.ASSOCIATE_REQUEST)
 
     # ------------------------------------------------------------ what you tell it
@@ -219,9 +222,11 @@ class UpperLayer:
         return Aborted(0, 0, by_peer=False, cause=cause)
 
     def refuse(self, error: RemoteProtocolError) -> UpperLayerEvent:
-        """What was received is refused by the profile as if it were no valid PDU (Evt19)."""
+        """The data just told is refused by the profile as if it were no valid PDU (Evt19)."""
         event = self._invalid(error)
-        return event if event is not None else Ended(self._final_outcome())
+        if event is None:  # data is told in Sta6 and Sta7, where the action is AA-8
+            raise RuntimeError(f"data was told in {self._state.name}")  # a bug of ours
+        return event
 
     def _require(self, what: str, *states: State) -> None:
         if self._state not in states:
@@ -236,7 +241,7 @@ class UpperLayer:
         """The next indication or confirmation, a piece of P-DATA, or ``NEED_DATA``."""
         while True:
             if self.wants_close:
-                return Ended(self._final_outcome())
+                return self._end()
             if self._opened:
                 self._open()
             if self._release_answered and self._state is State.STA12:
@@ -290,7 +295,9 @@ class UpperLayer:
         """A PDU that has begun must end; the payload of a P-DATA-TF must go on."""
         reader = self._reader
         if reader.mid_pdu and self._state not in (State.STA2, State.STA13):  # there ARTIM stands for the whole
-            if not self._drained and (reader.mid_payload or not self.timers.running(Timer.PDU_COMPLETION)):
+            is_another = reader.pdus_ended != self._watched or not self.timers.running(Timer.PDU_COMPLETION)
+            if not self._drained and (reader.mid_payload or is_another):
+                self._watched = reader.pdus_ended
                 self.timers.start(Timer.PDU_COMPLETION, self._now, self.limits.pdu_completion)
         elif self.timers.running(Timer.PDU_COMPLETION):
             self.timers.stop(Timer.PDU_COMPLETION)
@@ -358,6 +365,8 @@ class UpperLayer:
 
     def next_timeout(self) -> float | None:
         """When to call ``handle_timeout``, on the scale of ``now``; None: never."""
+        if self.timers.awaits_time:  # a peer that takes nothing keeps ``data_to_send`` from telling it
+            return self._now
         return self.timers.earliest(waiting_for_peer=self._drained)
 
     @property
@@ -381,6 +390,11 @@ class UpperLayer:
     def bytes_buffered(self) -> int:
         """Bytes received and not yet taken."""
         return self._reader.bytes_buffered
+
+    @property
+    def mid_pdu(self) -> bool:
+        """Whether a PDU has begun to arrive and not ended."""
+        return self._reader.mid_pdu
 
     @property
     def bytes_unsent(self) -> int:
@@ -592,8 +606,9 @@ class UpperLayer:
                 self.note(deviation)
 
     def _close(self) -> None:
-        """Close the connection: what is still to be sent, nobody will read."""
+        """Close the connection: what is still to be sent, nobody will read; what lies unread never came."""
         self._output.drop()
+        self.bytes_received -= self._reader.bytes_buffered
         self._reader.discard()
 
     def _decide(self, kind: OutcomeKind, by: Side, **detail: Any) -> None:
@@ -605,12 +620,14 @@ class UpperLayer:
             raise RuntimeError(f"no A-ASSOCIATE-RQ in {self._state.name}")  # a bug of ours
         return self.request
 
-    def _final_outcome(self) -> Outcome:
-        if self.outcome is None:
-            raise RuntimeError("an association ended without an outcome")  # a bug of ours
-        if self.outcome.bytes_received != self.bytes_received or self.outcome.bytes_sent != self.bytes_sent:
+    def _end(self) -> Ended:
+        """The last event, made once: bytes that are written after it do not change it."""
+        if self._ended is None:
+            if self.outcome is None:
+                raise RuntimeError("an association ended without an outcome")  # a bug of ours
             self.outcome = replace(self.outcome, bytes_received=self.bytes_received, bytes_sent=self.bytes_sent)
-        return self.outcome
+            self._ended = Ended(self.outcome)
+        return self._ended
 
 
 def _cause(cause: object, state: State) -> RemoteProtocolError:

@@ -68,6 +68,7 @@ class Reader:
         "_view",
         "deviations",
         "maximum_length",
+        "pdus_ended",
         "strict_maximum",
     )
 
@@ -78,6 +79,8 @@ class Reader:
         self.maximum_length = maximum_length
         self.strict_maximum = strict_maximum
         self.deviations: list[Deviation] = []
+        self.pdus_ended = 0
+        """PDUs that came to their end, counted."""
         self._chunks: deque[bytes] = deque()
         self._chunk = b""  # the one being read, with ``_view`` on it and ``_pos`` in it
         self._view = memoryview(b"")
@@ -146,6 +149,7 @@ class Reader:
         if body is None:
             return NEED_DATA
         pdu_type, self._pdu_type = self._pdu_type, 0
+        self.pdus_ended += 1
         return decode_pdu(pdu_type, body, self._reserved)
 
     def _judge(self, pdu_type: int, length: int, header: bytes) -> None:
@@ -219,6 +223,7 @@ class Reader:
             self._first = False
             if self._pdu_left == 0:
                 self._pdu_type = 0
+                self.pdus_ended += 1
         return piece
 
     def _take(self, size: int) -> bytes | None:

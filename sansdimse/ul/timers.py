@@ -133,6 +133,11 @@ class TimerTable:
         ]
         return min(passed)[2] if passed else None
 
+    @property
+    def awaits_time(self) -> bool:
+        """Whether a timer starts at the next time told."""
+        return bool(self._pending)
+
     def running(self, timer: Timer, message_id: int = 0) -> bool:
         """Whether this timer runs, or will at the next time told."""
         key = (timer, message_id)

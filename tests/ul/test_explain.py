@@ -167,8 +167,10 @@ def test_a_refusal_with_nothing_to_compare_it_with() -> None:
     assert [each.acceptable for each in explanations] == [None, None, None]
     assert [str(each) for each in explanations] == [
         f"Context 1 ({CT}) was refused: the acceptor supports none of the transfer syntaxes.",
-        f"Context 3 ({CT}) was refused: the acceptor does not support the abstract syntax. "
-        "The acceptor has to be configured for it.",
+        (
+            f"Context 3 ({CT}) was refused: the acceptor does not support the abstract syntax. "
+            "The acceptor has to be configured for it."
+        ),
         f"Context 5 ({MR}) was refused: the answer's result is 9, which means nothing.",
     ]
 

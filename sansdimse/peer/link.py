@@ -1,0 +1,107 @@
+"""What a conversation needs of a transport: waiting, spawning, and nothing about DICOM.
+
+A transport is one ``Link`` an association. Only its driver writes to the wire, never a user's task, so
+that a cancelled task cannot leave half a PDU behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from sansdimse.dataset import Instance
+
+T = TypeVar("T")
+
+
+class Signal(Protocol):
+    """Something that happens once: ``asyncio.Event``, ``trio.Event``; a socket's ``wait`` drives the socket."""
+
+    def set(self) -> object:
+        """It has happened. Called by whoever handles the event; never waits."""
+        ...
+
+    async def wait(self) -> object:
+        """Return when it has happened; at once if it has."""
+        ...
+
+
+class Job(Protocol):
+    """A conversation that runs beside others."""
+
+    def cancel(self) -> object:
+        """End it at its next wait, where the loop can; where not, it ends by itself."""
+        ...
+
+
+class Link(Protocol):
+    """What a transport gives to the conversations of one association."""
+
+    def signal(self) -> Signal:
+        """A new signal."""
+        ...
+
+    def spawn(self, conversation: Coroutine[Any, Any, None]) -> Job:
+        """Run a conversation beside the others; a blocking socket runs it in its next wait."""
+        ...
+
+    def kick(self) -> None:
+        """The engine was asked something, or an inbox has room: write, re-arm, resume reading. Never waits."""
+        ...
+
+    async def flush(self) -> None:
+        """``kick``, and return when less than ``Limits.output_high_water`` is unsent."""
+        ...
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function that may block: in a bounded worker thread where there is a loop to keep free."""
+        ...
+
+    def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """From such a function back into the conversation: run a coroutine to its end."""
+        ...
+
+    def open_instance(self, path: str | PathLike[str]) -> AbstractContextManager[Instance]:
+        """Open a DICOM file for sending, measured and checked. Raises ``OSError`` and ``DatasetError``."""
+        ...
+
+
+class Engine(Protocol):
+    """What a driver drives: ``UpperLayer``, ``Association``, and whatever else has these verbs."""
+
+    def transport_opened(self, now: float) -> None:
+        """The connection is open."""
+        ...
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes came."""
+        ...
+
+    def receive_eof(self, now: float, error: str | None = None) -> None:
+        """The connection was closed, reset or never opened."""
+        ...
+
+    def handle_timeout(self, now: float) -> None:
+        """The time is ``now``."""
+        ...
+
+    def data_to_send(self, now: float) -> list[bytes | memoryview]:
+        """What to write next."""
+        ...
+
+    def next_timeout(self) -> float | None:
+        """When to call ``handle_timeout``."""
+        ...
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether to close, once nothing is unsent."""
+        ...
+
+    @property
+    def bytes_unsent(self) -> int:
+        """Bytes not known to be written."""
+        ...

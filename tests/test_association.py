@@ -1,0 +1,474 @@
+"""The front door: what an association promises, one property for each promise, and what it routes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import pytest
+from engine_pair import (
+    ABORT,
+    CONTEXTS,
+    CT,
+    INSTANCE,
+    MR,
+    RELEASE_RP,
+    RELEASE_RQ,
+    Cut,
+    Pair,
+    Scripted,
+    acceptor,
+    bytewise,
+    command,
+    data,
+    echo_rq,
+    echo_rsp,
+    joined,
+    pdv,
+    requestor,
+    store_rq,
+    store_rsp,
+    whole,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sansdimse.association import Association
+from sansdimse.deviations import Code
+from sansdimse.dimse.command import encode_command
+from sansdimse.dimse.messages import (
+    WITH_DATA_SET,
+    CCancelRQ,
+    CEchoRQ,
+    CEchoRSP,
+    CFindRQ,
+    CStoreRQ,
+    CStoreRSP,
+    Element,
+    UnknownCommand,
+)
+from sansdimse.errors import LocalProtocolError
+from sansdimse.events import (
+    NEED_DATA,
+    Aborted,
+    AssociationAccepted,
+    AssociationRejected,
+    AssociationRequested,
+    DatasetReceived,
+    EchoRequested,
+    Ended,
+    ReleaseCompleted,
+    ReleaseRequested,
+    ResponseReceived,
+    SendingAllowed,
+    StoreRequested,
+    TimedOut,
+    TransportClosed,
+    UnservableRequested,
+)
+from sansdimse.limits import Limits
+from sansdimse.outcome import OutcomeKind, Side
+from sansdimse.profile import DEFAULT, LENIENT, STRICT, Profile
+from sansdimse.services.operation import Performed, Request
+from sansdimse.services.storage import StoreRequest
+from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
+from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.negotiation import answer, propose
+from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
+from sansdimse.ul.pdu import AAbort, AAssociateRJ, PDataTF
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Timer
+
+# ================================================================ random conversations
+
+LIMITS = Limits(
+    associate_pdu=4096,
+    own_pdu=64,
+    command_set=512,
+    fragments=40,
+    message=400,
+    operations_over_window=2,
+    held_data=48,
+    queued_messages=3,
+    output_high_water=256,
+    deviations=6,
+    idle=20.0,
+)
+WINDOW = AsynchronousOperationsWindow(2, 2)
+
+_ids = st.integers(0, 4)
+_contexts = st.sampled_from([1, 1, 3, 3, 3, 5, 7])
+_statuses = st.sampled_from([0x0000, 0x0000, 0xA700, 0xC001, 0xB000, 0xFF00, 0x1234])
+_uids = st.sampled_from([VERIFICATION, CT, CT, MR, "1.2.840.10008.5.1.4.1.2.1.1"])
+_payload = st.binary(max_size=40)
+
+_messages = st.one_of(
+    st.builds(CEchoRQ, message_id=_ids, affected_sop_class_uid=_uids),
+    st.builds(CStoreRQ, message_id=_ids, affected_sop_class_uid=_uids, affected_sop_instance_uid=st.just(INSTANCE)),
+    st.builds(
+        CFindRQ, message_id=_ids, affected_sop_class_uid=_uids, command_data_set_type=st.just(WITH_DATA_SET)
+    ),
+    st.builds(CCancelRQ, message_id_being_responded_to=_ids),
+    st.builds(CEchoRSP, message_id_being_responded_to=_ids, affected_sop_class_uid=_uids, status=_statuses),
+    st.builds(CStoreRSP, message_id_being_responded_to=_ids, affected_sop_class_uid=_uids, status=_statuses),
+    # Known commands with elements missing, unknown ones, and data sets announced that nobody expects.
+    st.builds(
+        UnknownCommand,
+        st.sampled_from([0x0030, 0x0001, 0x8030, 0x8001, 0x0FFF, 0x7777, 0x8777]),
+        st.none() | _ids,
+        st.lists(
+            st.sampled_from(
+                [
+                    Element(0x0002, b"1.2.840.10008.1.1\0"),
+                    Element(0x0120, b"\1\0"),
+                    Element(0x0800, b"\0\0"),
+                    Element(0x0800, b"\1\1"),
+                    Element(0x0900, b"\0\0"),
+                    Element(0x1000, b"no UID"),
+                ]
+            ),
+            max_size=4,
+            unique_by=lambda element: element.tag,
+        ).map(tuple),
+    ),
+)
+_data_pdus = st.builds(
+    lambda pdvs: PDataTF(tuple(pdvs)).encode(),
+    st.lists(
+        st.builds(pdv, _contexts, _payload, is_command=st.booleans(), is_last=st.booleans()), min_size=1, max_size=3
+    ),
+)
+
+
+@st.composite
+def _stores(draw: st.DrawFn) -> bytes:
+    message_id, pieces = draw(_ids), draw(st.lists(_payload, min_size=1, max_size=4))
+    return store_rq(message_id) + b"".join(
+        data(3, piece, is_last=index == len(pieces)) for index, piece in enumerate(pieces, 1)
+    )
+
+
+_requests = st.sampled_from([requestor(), requestor(window=WINDOW)]).map(propose)
+_sound = st.one_of(
+    st.builds(command, _contexts, _messages, st.sampled_from([40, 4096])),
+    _stores(),
+    _stores(),
+    st.builds(echo_rq, _ids),
+    st.builds(echo_rsp, _ids, status=_statuses),
+    st.builds(store_rsp, _ids, status=_statuses),
+    _data_pdus,
+    st.sampled_from([RELEASE_RQ, RELEASE_RP, ABORT, AAssociateRJ(1, 1, 1)]).map(lambda pdu: pdu.encode()),
+    _requests.map(lambda request: request.encode()),
+    _requests.map(lambda request: answer(acceptor(), request).encode()),
+    st.just(b"\x09\0\0\0\0\0"),
+)
+
+
+@st.composite
+def _broken(draw: st.DrawFn) -> bytes:
+    raw = bytearray(draw(_sound))
+    if draw(st.booleans()):
+        raw[draw(st.integers(0, len(raw) - 1))] ^= draw(st.integers(1, 255))
+    return bytes(raw[: draw(st.integers(1, len(raw)))]) if draw(st.booleans()) else bytes(raw)
+
+
+_bytes = st.one_of(_sound, _sound, _sound, _broken(), st.binary(min_size=1, max_size=20))
+VERBS = (
+    "accept reject release force_release respond_release force_respond_release abort echo store cancel abandon "
+    "answer refuse piece last_piece"
+).split()
+_verbs = st.sampled_from(VERBS)
+
+
+class Eof(NamedTuple):
+    """The connection ends."""
+
+    error: str | None
+
+
+Step = bytes | str | float | Eof
+
+_steps: st.SearchStrategy[Step] = st.one_of(
+    _bytes, _bytes, _bytes, _verbs, _verbs, st.floats(0.0, 90.0), st.builds(Eof, st.none() | st.just("reset"))
+)
+_scripts = st.lists(_steps, max_size=10)
+_reactions = st.lists(st.sampled_from([None, None, None, *VERBS]), max_size=10)
+_profiles = st.sampled_from([DEFAULT, DEFAULT, STRICT, LENIENT])
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversation:
+    """A script for one engine: who it is, what happens, and what its user does at which event."""
+
+    is_requestor: bool
+    is_established: bool
+    profile: Profile
+    reactions: list[str | None]
+    script: list[Step]
+
+
+_conversations = st.builds(
+    Conversation, st.booleans(), st.sampled_from([True, True, True, False]), _profiles, _reactions, _scripts
+)
+
+
+class Run:
+    """A conversation on a fresh engine. ``skip`` leaves verbs out, by their number."""
+
+    def __init__(self, conversation: Conversation, cut: Cut = whole, skip: frozenset[int] = frozenset()) -> None:
+        config: Requestor | Acceptor
+        settings = {"limits": LIMITS, "profile": conversation.profile, "window": WINDOW}
+        config = requestor(**settings) if conversation.is_requestor else acceptor(**settings)
+        self.states: list[State] = []
+        self.asked = 0
+        self.mistakes: set[int] = set()
+        self.operations: list[Request | Performed] = []
+        self._skip = skip
+        self._reactions: list[str | None] = []
+        self.end = Scripted(config, cut=cut, user=self._react)
+        self.engine = self.end.engine
+        self._other_way = answer if conversation.is_requestor else propose
+        if conversation.is_established:
+            self._establish(conversation.is_requestor)
+        self._reactions = list(conversation.reactions)
+        for step in conversation.script:
+            self._take(step)
+        self.end.take(self.end.now)
+
+    def _establish(self, is_requestor: bool) -> None:
+        self.end.take(0.0)
+        if is_requestor:
+            assert self.engine.request is not None
+            self.end.send(answer(acceptor(window=WINDOW), self.engine.request))
+        else:
+            self.end.send(propose(requestor(window=WINDOW)))
+            self.engine.accept()
+
+    def _take(self, step: Step) -> None:
+        if isinstance(step, bytes):
+            if not self.end.heard_all:
+                self.end.send(step)
+        elif isinstance(step, str):
+            self._ask(step)
+            self.end.pump()
+        elif isinstance(step, float):
+            self.end.wait(step)
+        else:
+            self.end.heard_all = True
+            self.end.eof(step.error)
+        if self.end.now > 0 or isinstance(step, str):  # somebody writes now and then
+            self.end.take(self.end.now)
+
+    def _react(self, event: Any) -> None:
+        # How a data set is cut into pieces is nobody's promise, so nobody may react to a piece.
+        if isinstance(event, DatasetReceived):
+            return
+        self.states.append(self.engine.state)
+        operation = getattr(event, "operation", None)
+        if operation is not None and operation not in self.operations:
+            self.operations.append(operation)
+        if self._reactions:
+            verb = self._reactions.pop(0)
+            if verb is not None:
+                self._ask(verb)
+
+    def _ask(self, verb: str) -> None:
+        number, self.asked = self.asked, self.asked + 1
+        if number in self._skip:
+            return
+        try:
+            self._verb(verb)
+        except LocalProtocolError:
+            self.mistakes.add(number)
+
+    def _verb(self, verb: str) -> None:
+        engine = self.engine
+        ours, theirs = engine.outstanding, engine.unanswered
+        match verb:
+            case "force_release":
+                engine.release(force=True)
+            case "force_respond_release":
+                engine.respond_release(force=True)
+            case "echo":
+                self.operations.append(engine.c_echo())
+            case "store":
+                self.operations.append(engine.c_store(CT, INSTANCE))
+            case "cancel" | "abandon":
+                if ours:
+                    getattr(ours[-1], verb)()
+            case "answer":
+                if theirs:
+                    theirs[0].respond()  # type: ignore[attr-defined]
+            case "refuse":
+                if theirs:
+                    theirs[-1].respond(0xA700)  # type: ignore[attr-defined]
+            case "piece" | "last_piece":
+                stores = [operation for operation in ours if isinstance(operation, StoreRequest)]
+                if stores:
+                    stores[0].send_data(b"0123456789" * 13 + b"x" * (verb == "piece"), is_last=verb == "last_piece")
+            case _:
+                getattr(engine, verb)()
+
+    def trace(self) -> Any:
+        """All that can be seen of it; data sets joined."""
+        engine = self.engine
+        return (
+            joined(self.end.events),
+            self.states,
+            bytes(self.end.sent),
+            engine.state,
+            engine.deviations,
+            engine.deadlines(),
+            engine.outcome,
+            engine.wants_close,
+            [repr(operation) for operation in self.operations],
+        )
+
+
+few = settings(max_examples=2500)
+
+# ================================================================ the promises
+
+
+_STATE_AFTER = {
+    AssociationRequested: {State.STA3},
+    AssociationAccepted: {State.STA6},
+    AssociationRejected: {State.STA1},
+    ReleaseRequested: {State.STA8, State.STA9, State.STA10},
+    ReleaseCompleted: {State.STA1, State.STA12},
+    Aborted: {State.STA1, State.STA13},
+    TransportClosed: {State.STA1},
+    TimedOut: {State.STA1, State.STA13},
+    Ended: {State.STA1},
+    EchoRequested: {State.STA6, State.STA7},
+    ResponseReceived: {State.STA6, State.STA7},
+}
+
+
+@few
+@given(_conversations)
+def test_causal(conversation: Conversation) -> None:
+    # Told byte by byte, the engine cannot know what follows; told all at once it must not let it show.
+    dense, sparse = Run(conversation), Run(conversation, bytewise)
+    assert dense.states == sparse.states
+    told = [event for event in dense.end.events if not isinstance(event, DatasetReceived)]
+    for event, state in zip(told, dense.states, strict=True):
+        assert state in _STATE_AFTER.get(type(event), set(State))
+
+
+def test_the_state_one_reads_is_that_of_the_last_event() -> None:
+    end = Scripted(acceptor())
+    engine = end.engine
+    engine.receive_data(propose(requestor()).encode() + ABORT.encode(), 0.0)
+    assert engine.state is State.STA2
+    assert isinstance(engine.next_event(), AssociationRequested)
+    assert engine.state is State.STA3
+    engine.accept()
+    assert engine.next_event() == Aborted(0, 0, by_peer=True)
+    assert isinstance(engine.next_event(), Ended)
+
+
+@few
+@given(_conversations, st.lists(st.integers(1, 30), min_size=1, max_size=4))
+def test_chunking_does_not_matter(conversation: Conversation, sizes: list[int]) -> None:
+    def cut(raw: bytes) -> Iterable[bytes]:
+        index = start = 0
+        while start < len(raw):
+            size = sizes[index % len(sizes)]
+            yield raw[start : start + size]
+            start, index = start + size, index + 1
+
+    expected = Run(conversation).trace()
+    assert Run(conversation, cut).trace() == expected
+    assert Run(conversation, bytewise).trace() == expected
+
+
+@few
+@given(_conversations)
+def test_total(conversation: Conversation) -> None:
+    run = Run(conversation)  # whatever is raised but LocalProtocolError ends the test
+    assert run.engine.state in State
+    for event in run.end.events:
+        if isinstance(event, Aborted) and not event.by_peer:
+            assert event.cause is not None
+
+
+@settings(max_examples=2500)
+@given(_conversations, st.booleans())
+def test_it_always_ends(conversation: Conversation, reads: bool) -> None:
+    run = Run(conversation)
+    engine, end = run.engine, run.end
+    for operation in engine.outstanding:  # a data set that our own user has begun is for our user to end
+        operation.abandon()
+    engine.data_to_send(end.now)
+    for _ in range(20):
+        end.pump()
+        if reads:
+            end.take(end.now)
+        if engine.wants_close and (not engine.bytes_unsent or engine.next_timeout() is None):
+            break
+        deadline = engine.next_timeout()
+        assert deadline is not None
+        end.now = max(end.now, deadline)
+        engine.handle_timeout(end.now)
+    assert isinstance(engine.next_event(), Ended)
+    assert not engine.bytes_unsent
+
+
+@few
+@given(_conversations)
+def test_a_local_mistake_changes_nothing(conversation: Conversation) -> None:
+    run = Run(conversation)
+    assert Run(conversation, skip=frozenset(run.mistakes)).trace() == run.trace()
+
+
+@few
+@given(_conversations, st.none() | st.just("reset"))
+def test_one_end(conversation: Conversation, error: str | None) -> None:
+    run = Run(conversation)
+    run.engine.receive_eof(run.end.now, error)
+    run.end.pump()
+    run.end.take(run.end.now)
+    events = run.end.events
+    assert [isinstance(event, Ended) for event in events].count(True) == 1
+    last = events[-1]
+    assert isinstance(last, Ended)
+    assert run.engine.state is State.STA1
+    assert run.engine.wants_close
+    assert run.engine.next_event() is run.engine.next_event() is last
+    assert run.engine.outcome is last.outcome
+    assert not run.engine.outstanding
+    assert not run.engine.unanswered
+    for operation in run.operations:
+        assert operation.over
+    before = run.trace()
+    run.engine.abort()
+    run.engine.handle_timeout(run.end.now + 1000)
+    run.engine.next_event()
+    assert run.trace() == before
+
+
+@few
+@given(_conversations)
+def test_bounded(conversation: Conversation) -> None:
+    # The largest that a message of ours can be in these conversations, framed in PDUs of own_pdu bytes.
+    message = 512
+    run = Run(conversation)
+    engine = run.engine
+    assert len(engine.deviations) <= LIMITS.deviations
+    assert engine.bytes_buffered <= LIMITS.associate_pdu
+    assert engine.bytes_unsent <= LIMITS.output_high_water + (LIMITS.queued_messages + 1) * message
+    assert len(engine.unanswered) <= WINDOW.performed + LIMITS.operations_over_window + 1
+    assert len(engine.outstanding) <= WINDOW.invoked
+    assert len(engine._performer._held) <= 64
+    assert sum(len(e.data) for e in engine._performer._held if isinstance(e, DatasetReceived)) <= LIMITS.held_data + 40
+    assert len(engine._outbox._queue) <= LIMITS.queued_messages
+    assert len(engine._assembler._command) <= LIMITS.command_set
+    assert len(engine.deadlines()) <= len(Timer) + 2 * (WINDOW.invoked + len(engine.unanswered))
+
+
+@few
+@given(_conversations)
+def test_deterministic(conversation: Conversation) -> None:
+    assert Run(conversation).trace() == Run(conversation).trace()

@@ -1,0 +1,71 @@
+"""A C-STORE straight into a file: ``with received_file(store, folder)`` in a handler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from sansdimse.dimse.status import OUT_OF_RESOURCES
+from sansdimse.peer.handlers import Failure
+from sansdimse_files.custody import ExistingFile, ReceivedFile, is_out_of_space
+
+if TYPE_CHECKING:
+    from sansdimse.peer import blocking, scp
+
+
+@contextmanager
+def received_file(
+    store: blocking.Store,
+    folder: str | os.PathLike[str],
+    *,
+    exists: ExistingFile = "replace",
+    fsync: bool = False,
+) -> Iterator[ReceivedFile]:
+    """Receive the whole instance into a temporary file; leaving the block gives it its name.
+
+    Leaving by an exception deletes it, and so does the peer vanishing in the middle. Raises ``Failure``
+    (A700, out of resources; PS3.4 Table B.2-1) when there is no room; other ``OSError`` as they are.
+    """
+    with _out_of_space_is_a_status(), ReceivedFile(
+        folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync
+    ) as file:
+        for piece in store:
+            file.write([piece])
+        yield file
+        file.commit()
+
+
+@asynccontextmanager
+async def async_received_file(
+    store: scp.Store,
+    folder: str | os.PathLike[str],
+    *,
+    exists: ExistingFile = "replace",
+    fsync: bool = False,
+) -> AsyncIterator[ReceivedFile]:
+    """``received_file`` for an ``async def`` handler; the disk is waited for off the loop."""
+
+    def create() -> ReceivedFile:
+        return ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync)
+
+    with _out_of_space_is_a_status():
+        file = await store.call(create)
+        try:
+            async for piece in store:
+                await store.call(file.write, [piece])
+            yield file
+            await store.call(file.commit)
+        finally:
+            file.discard()
+
+
+@contextmanager
+def _out_of_space_is_a_status() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_out_of_space(error):
+            raise Failure(OUT_OF_RESOURCES, "no space left to store the instance") from error
+        raise
