@@ -99,11 +99,14 @@ class Association:
 
     # ------------------------------------------------------------ what you ask of it: the association
 
-    def proposed_answer(self) -> AAssociateAC | AAssociateRJ:
-        """What the ``Acceptor`` given would answer to the request: accept, or reject and why (PS3.8 7.1.1)."""
+    def proposed_answer(self, *, identity_response: bytes | None = None) -> AAssociateAC | AAssociateRJ:
+        """What the ``Acceptor`` given would answer to the request: accept, or reject and why (PS3.8 7.1.1).
+
+        ``identity_response`` confirms the user identity, if the request asked for that (PS3.7 D.3.3.7).
+        """
         if not isinstance(self.config, Acceptor) or self._ul.request is None:
             raise LocalProtocolError("there is no association request to answer")
-        return answer(self.config, self._ul.request)
+        return answer(self.config, self._ul.request, identity_response=identity_response)
 
     def accept(self, response: AAssociateAC | None = None) -> None:
         """Accept the association, by default with ``proposed_answer`` (PS3.8 7.1.1).

@@ -31,6 +31,7 @@ from sansdimse.part10 import (
 from sansdimse.transcode import EXPLICIT_BIG, EXPLICIT_LITTLE, DatasetError, Encoding, transcode
 
 __all__ = [
+    "Dataset",
     "DatasetError",
     "Instance",
     "NotDicomError",

@@ -39,9 +39,10 @@ class RemoteProtocolError(ProtocolError):
 
     def __eq__(self, other: object) -> bool:
         # Events carry their cause and are compared across runs, so errors compare as values.
-        return (
-            type(other) is RemoteProtocolError
-            and (self.args, self.code, self.abort_reason) == (other.args, other.code, other.abort_reason)
+        return type(other) is RemoteProtocolError and (self.args, self.code, self.abort_reason) == (
+            other.args,
+            other.code,
+            other.abort_reason,
         )
 
     def __hash__(self) -> int:

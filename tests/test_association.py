@@ -187,12 +187,33 @@ class Eof(NamedTuple):
     error: str | None
 
 
-Step = bytes | str | float | Eof
+class Reply(NamedTuple):
+    """The peer answers a request of ours, the last or the first of them."""
 
-_steps: st.SearchStrategy[Step] = st.one_of(
-    _bytes, _bytes, _bytes, _verbs, _verbs, st.floats(0.0, 90.0), st.builds(Eof, st.none() | st.just("reset"))
+    last: bool
+    status: int
+
+
+Step = bytes | str | float | Eof | Reply
+
+_replies = st.builds(Reply, st.booleans(), _statuses)
+_accidents: st.SearchStrategy[Step] = st.one_of(
+    _bytes, _bytes, _verbs, _verbs, _replies, st.floats(0.0, 90.0), st.builds(Eof, st.none() | st.just("reset"))
 )
-_scripts = st.lists(_steps, max_size=10)
+_RELEASE_RQ, _RELEASE_RP = RELEASE_RQ.encode(), RELEASE_RP.encode()
+_courses: st.SearchStrategy[list[Step]] = st.one_of(
+    _accidents.map(lambda step: [step]),
+    st.tuples(st.just("echo"), _replies).map(list),
+    st.tuples(st.just("store"), st.just("piece"), st.just("last_piece"), _replies).map(list),
+    st.tuples(st.just("store"), st.just("piece"), _replies, _verbs, st.just("last_piece")).map(list),
+    st.tuples(st.just("store"), st.just("store"), st.just("last_piece"), _verbs, st.just("last_piece")).map(list),
+    st.tuples(st.one_of(_stores(), st.builds(echo_rq, _ids)), st.just("answer")).map(list),
+    st.tuples(_stores(), _stores(), st.just("answer"), st.just("refuse")).map(list),
+    st.tuples(st.sampled_from(["release", "force_release"]), _accidents, st.just(_RELEASE_RP)).map(list),
+    st.tuples(st.just("force_release"), st.just(_RELEASE_RQ), st.just("respond_release"), _accidents).map(list),
+    st.tuples(st.just(_RELEASE_RQ), _accidents, st.just("respond_release")).map(list),
+)
+_scripts = st.lists(_courses, max_size=5).map(lambda courses: [step for course in courses for step in course])
 _reactions = st.lists(st.sampled_from([None, None, None, *VERBS]), max_size=10)
 _profiles = st.sampled_from([DEFAULT, DEFAULT, STRICT, LENIENT])
 
@@ -252,13 +273,17 @@ class Run:
         elif isinstance(step, str):
             self._ask(step)
             self.end.pump()
+        elif isinstance(step, Reply):
+            if self.engine.outstanding and not self.end.heard_all:
+                operation = self.engine.outstanding[-1 if step.last else 0]
+                response = store_rsp if isinstance(operation, StoreRequest) else echo_rsp
+                self.end.send(response(operation.message_id, operation.context.id, step.status))
         elif isinstance(step, float):
             self.end.wait(step)
         else:
             self.end.heard_all = True
             self.end.eof(step.error)
-        if self.end.now > 0 or isinstance(step, str):  # somebody writes now and then
-            self.end.take(self.end.now)
+        self.end.take(self.end.now)
 
     def _react(self, event: Any) -> None:
         # How a data set is cut into pieces is nobody's promise, so nobody may react to a piece.

@@ -14,8 +14,7 @@ from sansdimse.dimse.messages import Priority
 from sansdimse.peer.scu import Answer, Peer, S, Source
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
+    from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CStoreRQ
     from sansdimse.outcome import Outcome
     from sansdimse.peer import scp
@@ -71,9 +70,7 @@ class BlockingPeer:
         progress: Callable[[int], object] = lambda sent: None,
     ) -> Answer:
         """Store one instance: ``Peer.c_store``."""
-        return run(
-            self._peer.c_store(source, priority=priority, move_originator=move_originator, progress=progress)
-        )
+        return run(self._peer.c_store(source, priority=priority, move_originator=move_originator, progress=progress))
 
     def c_store_each(
         self, sources: Iterable[S], *, priority: int = Priority.MEDIUM

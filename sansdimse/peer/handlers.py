@@ -15,7 +15,7 @@ from sansdimse.dimse.status import Status
 from sansdimse.services.sop_classes import STANDARD
 
 if TYPE_CHECKING:
-    from sansdimse.peer import blocking, scp
+    from sansdimse.peer import scp
 
 _METHODS: Final = {"C-ECHO": "c_echo", "C-STORE": "c_store"}
 """The method of a service that each DIMSE service needs."""
@@ -39,7 +39,7 @@ class Service(Protocol):
     The protocol is for the reader and for annotations; ``check_service`` looks for what is really needed.
     """
 
-    def c_echo(self, echo: scp.Echo) -> Status | int | None | Awaitable[Status | int | None]:
+    def c_echo(self, echo: scp.Echo) -> Status | int | Awaitable[Status | int | None] | None:
         """Verification. Without this method every C-ECHO is answered with Success."""
         ...
 
@@ -70,7 +70,7 @@ def _methods_for(sop_class_uid: str) -> set[str]:
 
 def is_async(handler: object) -> bool:
     """Whether calling this gives something to await."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
 def status_of(returned: object) -> Status | None:

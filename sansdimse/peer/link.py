@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Instance
 
 T = TypeVar("T")
+
+
+class PathLike(Protocol):
+    """A path that is no string: ``os.PathLike[str]``, which the engine does not import."""
+
+    def __fspath__(self) -> str:
+        """The path as a string."""
+        ...
 
 
 class Signal(Protocol):
@@ -64,7 +71,7 @@ class Link(Protocol):
         """From such a function back into the conversation: run a coroutine to its end."""
         ...
 
-    def open_instance(self, path: str | PathLike[str]) -> AbstractContextManager[Instance]:
+    def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending, measured and checked. Raises ``OSError`` and ``DatasetError``."""
         ...
 

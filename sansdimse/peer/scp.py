@@ -13,10 +13,9 @@ from sansdimse.peer.handlers import Failure, fit_comment, is_async, status_of
 from sansdimse.peer.session import AssociationLost
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
+    from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
-    from sansdimse.peer.session import AssociationInfo, Conversation, Inbox, Session
+    from sansdimse.peer.session import AssociationInfo, Inbox, Session
     from sansdimse.services.storage import StoreSCP
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.agreement import NegotiatedContext
@@ -182,7 +181,7 @@ async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> 
                     session.report(TypeError(f"c_echo returned {type(returned).__name__}, no status"), "C-ECHO")
                 else:
                     status = judged
-    if not operation.over:
+    if operation.may_respond:
         operation.respond(status, error_comment=fit_comment(comment))
 
 
@@ -209,14 +208,13 @@ async def _serve_store(service: object, session: Session, operation: StoreSCP) -
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         session.report(error, where)
         status = UNHANDLED
-    if operation.over or operation.responded:
+    if not operation.may_respond:
         return
     try:
         operation.respond(status, offending_element=offending, error_comment=fit_comment(comment))
     except LocalProtocolError as error:
         session.report(error, where)
-        if session.outcome is None:
-            operation.respond(NOT_A_STATUS)
+        operation.respond(NOT_A_STATUS)
 
 
 async def _call(handler: Any, conversation: object, session: Session) -> object:

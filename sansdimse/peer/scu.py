@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from os import PathLike
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pydicom import Dataset
-
 from sansdimse import events, uids
-from sansdimse.dataset import DatasetError, Instance, convert, instance_of
+from sansdimse.dataset import Dataset, DatasetError, Instance, convert, instance_of
 from sansdimse.dimse.messages import Priority
 from sansdimse.dimse.status import Status
 from sansdimse.errors import LocalProtocolError
+from sansdimse.peer.link import PathLike
 from sansdimse.services.sop_classes import STANDARD
 from sansdimse.ul.table import State
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from sansdimse.services.storage import StoreRequest
     from sansdimse.ul.agreement import NegotiatedContext
 
-Path = str | PathLike[str]
+Path = str | PathLike
 Source = Path | Dataset | Instance
 """What can be stored: a file's path, a data set, or an instance as header and byte pieces."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sansdimse import events
+from sansdimse.dimse.status import SOP_CLASS_NOT_SUPPORTED
 from sansdimse.errors import ProtocolError
 from sansdimse.ul.pdu import AAssociateAC
 from sansdimse.ul.table import State
@@ -210,8 +211,9 @@ class Session:
                 self._jobs[operation] = self.link.spawn(self._converse(self._serve(self, event), operation))
             case events.EchoRequested() | events.StoreRequested():
                 # Nobody serves here; the peer was not offered to, so this is for the record (PS3.7 C.5.6).
-                event.operation.respond(0x0122)
-            case events.UnservableRequested():
+                if event.operation.may_respond:
+                    event.operation.respond(SOP_CLASS_NOT_SUPPORTED)
+            case events.UnservableRequested() if event.operation.may_respond:
                 event.operation.respond()
             case events.AssociationRequested():
                 self._answer()

@@ -85,6 +85,11 @@ class Performing(Protocol):
         """Queue the final response."""
         ...
 
+    @property
+    def may_respond(self) -> bool:
+        """Whether the state lets responses go out."""
+        ...
+
 
 class Request:
     """A request of ours that is outstanding (PS3.7 7.5.1)."""
@@ -175,6 +180,11 @@ class Performed:
         """Whether it is beyond the window negotiated and not told yet."""
         self.over = False
         """Whether nothing more may be said: answered and complete, or the association ended."""
+
+    @property
+    def may_respond(self) -> bool:
+        """Whether it can be answered: not answered, and we have neither asked for the release nor ended."""
+        return not self.responded and not self.over and self._performer.may_respond
 
     def _check_open(self) -> None:
         if self.responded:

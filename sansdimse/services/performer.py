@@ -117,7 +117,7 @@ class Performer:
 
     def send_response(self, operation: Performed, response: Response | UnknownCommand) -> None:
         """``operation.respond``."""
-        if self._ul.state not in (State.STA6, State.STA8):
+        if not self.may_respond:
             raise LocalProtocolError(f"no request can be answered in {self._ul.state.name.capitalize()}")
         self._outbox.send(operation.context, encode_command(response))
         operation.responded = True
@@ -129,10 +129,16 @@ class Performer:
         else:
             self._tell_held()
 
+    @property
+    def may_respond(self) -> bool:
+        """Whether the state lets responses go out: also after the peer's A-RELEASE-RQ (AR-7)."""
+        return self._ul.state in (State.STA6, State.STA8)
+
     def give_up(self) -> None:
         """The association ended: nobody waits for an answer."""
-        for operation in [*self.unanswered, *self._by_id.values()]:
-            operation.over = True
+        for operation in (*self.unanswered, *self._by_id.values(), self._receiving):
+            if operation is not None:
+                operation.over = True
         self.unanswered.clear()
         self._by_id.clear()
         self._held.clear()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse import uids
 from sansdimse.deviations import Code, Deviation, escaped
-from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CStoreRQ, UnknownCommand
+from sansdimse.dimse.messages import CEchoRQ, CStoreRQ, UnknownCommand
 from sansdimse.dimse.status import (
     DUPLICATE_INVOCATION,
     INVALID_SOP_INSTANCE,
@@ -27,6 +27,9 @@ SERVED: Final[dict[type, str]] = {CEchoRQ: "C-ECHO", CStoreRQ: "C-STORE"}
 """The requests that the engine has operations for, with the service's name."""
 
 
+_SOP_CLASS: Final = frozenset({"affected_sop_class_uid", "requested_sop_class_uid"})
+
+
 class Unservable(NamedTuple):
     """Why a request cannot be served: the status to answer, and a sentence."""
 
@@ -44,47 +47,86 @@ def unservable(
     missing 0212, a UID that is none 0117.
     """
     message = decoded.message
-    deviations: list[Deviation] = []
     service = SERVED.get(type(message))
     if isinstance(message, UnknownCommand):
         text = f"command field {message.command_field:04X} is none of the standard's"
-        return Unservable(UNRECOGNIZED_OPERATION, text), deviations
-    if service is None or isinstance(message, CCancelRQ):
-        return Unservable(UNRECOGNIZED_OPERATION, f"{type(message).__name__} is not supported"), deviations
-    message_id: int = message.message_id  # type: ignore[union-attr]
-    if message_id in outstanding:
-        deviations.append(Deviation(Code.MESSAGE_ID_REPEATED, str(message_id)))
-        return Unservable(DUPLICATE_INVOCATION, f"message ID {message_id} is outstanding"), deviations
-    if not context.as_scp:
+        return Unservable(UNRECOGNIZED_OPERATION, text), []
+    if service is None:
+        return Unservable(UNRECOGNIZED_OPERATION, f"{type(message).__name__} is not supported"), []
+    judge = _Judge(context, decoded, profile, service)
+    refused = (
+        judge.message_id(outstanding)
+        or judge.role()
+        or judge.sop_class()
+        or judge.service_of_class()
+        or judge.elements()
+        or judge.instance()
+    )
+    return refused, judge.deviations
+
+
+class _Judge:
+    """One request, rule by rule; each gives a refusal or None."""
+
+    def __init__(self, context: NegotiatedContext, decoded: Decoded, profile: Profile, service: str) -> None:
+        self._context = context
+        self._message: Any = decoded.message
+        self._profile = profile
+        self._service = service
+        self._missing = set(decoded.missing)
+        self.deviations: list[Deviation] = []
+
+    def message_id(self, outstanding: Container[int]) -> Unservable | None:
+        number = self._message.message_id
+        if number not in outstanding:
+            return None
+        self.deviations.append(Deviation(Code.MESSAGE_ID_REPEATED, str(number)))
+        return Unservable(DUPLICATE_INVOCATION, f"message ID {number} is outstanding")
+
+    def role(self) -> Unservable | None:
+        context = self._context
+        if context.as_scp:
+            return None
         text = f"we are not the SCP of context {context.id} ({STANDARD.name_of(context.abstract_syntax)})"
-        return Unservable(SOP_CLASS_NOT_SUPPORTED, text), deviations
-    missing = set(decoded.missing)
-    sop_class = message.sop_class_uid or ""
-    if missing & {"affected_sop_class_uid", "requested_sop_class_uid"}:
-        deviations.append(Deviation(Code.SOP_CLASS_MISSING, service))
-        if not profile.refuses(Code.SOP_CLASS_MISSING):
-            missing -= {"affected_sop_class_uid", "requested_sop_class_uid"}
-            sop_class = context.abstract_syntax
-    else:
-        fit = STANDARD.fit(context.abstract_syntax, sop_class)
-        if fit in (Fit.NEIGHBOUR, Fit.FOREIGN):
-            deviation = Deviation(
-                Code.SOP_CLASS_NOT_OF_CONTEXT, f"{escaped(sop_class)} on context {context.abstract_syntax}"
-            )
-            deviations.append(deviation)
-            if fit is Fit.FOREIGN or profile.refuses(Code.SOP_CLASS_NOT_OF_CONTEXT):
-                return Unservable(SOP_CLASS_NOT_SUPPORTED, str(deviation)), deviations
-    if STANDARD.get(context.abstract_syntax) is not None and not STANDARD.serves(context.abstract_syntax, service):
-        text = f"{service} is no service of {STANDARD.name_of(context.abstract_syntax)}"
-        return Unservable(UNRECOGNIZED_OPERATION, text), deviations
-    if service == "C-STORE" and not message.has_data_set:
-        missing.add("data set")
-    if missing:
-        text = f"{service} lacks {', '.join(sorted(missing))}"
-        return Unservable(MISTYPED_ARGUMENT, text), deviations
-    instance = message.sop_instance_uid
-    if instance is not None and not uids.is_valid(instance):
-        deviations.append(Deviation(Code.UID_MALFORMED, escaped(instance)))
-        if profile.refuses(Code.UID_MALFORMED) or not instance or len(instance) > 128:
-            return Unservable(INVALID_SOP_INSTANCE, f"not a UID: {escaped(instance)}"), deviations
-    return None, deviations
+        return Unservable(SOP_CLASS_NOT_SUPPORTED, text)
+
+    def sop_class(self) -> Unservable | None:
+        """The context tells the SOP class if the command does not; else they have to fit (PS3.7 Annex C.5.6)."""
+        unnamed = self._missing & _SOP_CLASS
+        if unnamed:
+            self.deviations.append(Deviation(Code.SOP_CLASS_MISSING, self._service))
+            if not self._profile.refuses(Code.SOP_CLASS_MISSING):
+                self._missing -= unnamed
+            return None
+        named, agreed = self._message.sop_class_uid, self._context.abstract_syntax
+        fit = STANDARD.fit(agreed, named)
+        if fit in (Fit.SAME, Fit.MEMBER):
+            return None
+        deviation = Deviation(Code.SOP_CLASS_NOT_OF_CONTEXT, f"{escaped(named)} on context {agreed}")
+        self.deviations.append(deviation)
+        if fit is Fit.NEIGHBOUR and not self._profile.refuses(deviation.code):
+            return None
+        return Unservable(SOP_CLASS_NOT_SUPPORTED, str(deviation))
+
+    def service_of_class(self) -> Unservable | None:
+        """A private SOP class has whatever services its user says."""
+        agreed = self._context.abstract_syntax
+        if STANDARD.get(agreed) is None or STANDARD.serves(agreed, self._service):
+            return None
+        return Unservable(UNRECOGNIZED_OPERATION, f"{self._service} is no service of {STANDARD.name_of(agreed)}")
+
+    def elements(self) -> Unservable | None:
+        if self._service == "C-STORE" and not self._message.has_data_set:
+            self._missing.add("data set")
+        if not self._missing:
+            return None
+        return Unservable(MISTYPED_ARGUMENT, f"{self._service} lacks {', '.join(sorted(self._missing))}")
+
+    def instance(self) -> Unservable | None:
+        uid = self._message.sop_instance_uid
+        if uid is None or uids.is_valid(uid):
+            return None
+        self.deviations.append(Deviation(Code.UID_MALFORMED, escaped(uid)))
+        if uid and len(uid) <= 128 and not self._profile.refuses(Code.UID_MALFORMED):
+            return None
+        return Unservable(INVALID_SOP_INSTANCE, f"not a UID: {escaped(uid)}")

@@ -28,9 +28,10 @@ def received_file(
     Leaving by an exception deletes it, and so does the peer vanishing in the middle. Raises ``Failure``
     (A700, out of resources; PS3.4 Table B.2-1) when there is no room; other ``OSError`` as they are.
     """
-    with _out_of_space_is_a_status(), ReceivedFile(
-        folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync
-    ) as file:
+    with (
+        _out_of_space_is_a_status(),
+        ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync) as file,
+    ):
         for piece in store:
             file.write([piece])
         yield file

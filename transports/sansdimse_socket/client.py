@@ -135,4 +135,3 @@ def _connect_one(sock: socket.socket, address: tuple[object, ...], deadline: flo
         if failure:
             raise OSError(failure, os.strerror(failure)) from None
     return True
-

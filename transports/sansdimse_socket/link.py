@@ -6,7 +6,6 @@ reads while it writes, because two ends that only write stand still for ever.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import time
@@ -18,6 +17,7 @@ from typing import Any, Final, TypeVar
 from sansdimse import Association
 from sansdimse.dataset import Instance
 from sansdimse.peer.blocking import run
+from sansdimse.peer.link import PathLike
 from sansdimse.peer.session import Session
 from sansdimse_files import open_instance
 
@@ -120,7 +120,7 @@ class Link:
         """Run it: this is the thread that drives."""
         return run(coroutine)
 
-    def open_instance(self, path: str | os.PathLike[str]) -> AbstractContextManager[Instance]:
+    def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending."""
         return open_instance(path)
 
