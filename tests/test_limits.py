@@ -71,4 +71,4 @@ def test_limits_are_frozen_named_and_varied_by_replace() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         limits.artim = 6.0  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Limits(5.0)  # type: ignore[misc]
+        Limits(5)  # type: ignore[call-arg]

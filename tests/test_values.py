@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, fields
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_values_compare_and_hash_by_their_fields() -> None:
     assert Point(1, 2) != Point(2, 1)
     assert hash(Point(1, 2)) == hash(Point(1, 2))
     assert len({Point(1, 2), Point(1, 2), Point(2, 1)}) == 2
-    assert Point(1) != Named(x=1)
+    assert Point(1).__eq__(Named(x=1)) is NotImplemented
 
 
 def test_what_rides_along_is_neither_compared_nor_shown() -> None:
@@ -42,7 +43,7 @@ def test_what_rides_along_is_neither_compared_nor_shown() -> None:
 
 
 @pytest.mark.parametrize("made", [Point(1), Named(x=1)])
-def test_values_have_slots_and_nothing_else(made: Point | Named) -> None:
+def test_values_have_slots_and_nothing_else(made: Any) -> None:
     assert not hasattr(made, "__dict__")
     assert tuple(type(made).__slots__) == tuple(each.name for each in fields(made))
     with pytest.raises(AttributeError):
@@ -56,4 +57,4 @@ def test_making_one_does_not_go_the_slow_way_of_frozen_dataclasses() -> None:
 def test_keyword_only_values_refuse_positions() -> None:
     assert Named(x=3).x == 3
     with pytest.raises(TypeError):
-        Named(3)  # type: ignore[misc]
+        Named(3)  # type: ignore[call-arg]

@@ -70,7 +70,7 @@ def events(ul: UpperLayer) -> list[Told]:
     """All that there is to tell now; ``Ended`` is the last."""
     found: list[Told] = []
     while (event := ul.next_event()) is not NEED_DATA:
-        found.append(event)  # type: ignore[arg-type]
+        found.append(event)
         if isinstance(event, Ended):
             break
     return found

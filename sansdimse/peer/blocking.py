@@ -15,7 +15,7 @@ from sansdimse.peer.scu import Answer, Peer, S, Source
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Dataset
-    from sansdimse.dimse.messages import CStoreRQ
+    from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
     from sansdimse.outcome import Outcome
     from sansdimse.peer import scp
     from sansdimse.peer.link import Link
@@ -96,6 +96,33 @@ class BlockingPeer:
         return run(self._peer.abort())
 
 
+class Echo:
+    """``scp.Echo`` for a handler that blocks."""
+
+    def __init__(self, echo: scp.Echo, link: Link) -> None:
+        self._echo = echo
+        self._link = link
+
+    @property
+    def request(self) -> CEchoRQ:
+        """The command set."""
+        return self._echo.request
+
+    @property
+    def context(self) -> NegotiatedContext:
+        """The presentation context."""
+        return self._echo.context
+
+    @property
+    def association(self) -> AssociationInfo:
+        """Who asks."""
+        return self._echo.association
+
+    def abort(self) -> None:
+        """End the association at once (PS3.8 7.3)."""
+        self._link.block_on(_abort(self._echo))
+
+
 class Store:
     """``scp.Store`` for a handler that blocks: ``for`` over it gives the pieces."""
 
@@ -151,8 +178,12 @@ class Store:
 
     def abort(self) -> None:
         """End the association at once (PS3.8 7.3)."""
-        self._store.abort()
+        self._link.block_on(_abort(self._store))
 
 
 async def _next(store: scp.Store) -> bytes | memoryview | None:
     return await anext(store, None)
+
+
+async def _abort(conversation: scp.Echo | scp.Store) -> None:
+    conversation.abort()  # in the loop's thread: the engine is not for several

@@ -9,13 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from sansdimse.dimse.status import Status
 from sansdimse.services.sop_classes import STANDARD
-
-if TYPE_CHECKING:
-    from sansdimse.peer import scp
 
 _METHODS: Final = {"C-ECHO": "c_echo", "C-STORE": "c_store"}
 """The method of a service that each DIMSE service needs."""
@@ -39,16 +36,16 @@ class Service(Protocol):
     The protocol is for the reader and for annotations; ``check_service`` looks for what is really needed.
     """
 
-    def c_echo(self, echo: scp.Echo) -> Status | int | Awaitable[Status | int | None] | None:
-        """Verification. Without this method every C-ECHO is answered with Success."""
+    def c_echo(self, echo: Any) -> Status | int | Awaitable[Status | int | None] | None:
+        """Verification: an ``async def`` gets ``scp.Echo``, a ``def`` gets ``blocking.Echo``.
+
+        Without this method every C-ECHO is answered with Success.
+        """
         ...
 
     def c_store(self, store: Any) -> Status | int | Awaitable[Status | int]:
         """Storage: an ``async def`` gets ``scp.Store``, a ``def`` gets ``blocking.Store``."""
         ...
-
-
-StoreOfEither = "scp.Store | blocking.Store"
 
 
 def check_service(service: object, sop_classes: Iterable[str], *, any_storage: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sansdimse import dataset, events
 from sansdimse.dimse.status import CANNOT_UNDERSTAND, SUCCESS, Status, StatusCategory
@@ -11,12 +11,12 @@ from sansdimse.errors import LocalProtocolError
 from sansdimse.peer import blocking
 from sansdimse.peer.handlers import Failure, fit_comment, is_async, status_of
 from sansdimse.peer.session import AssociationLost
+from sansdimse.services.storage import StoreSCP
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
     from sansdimse.peer.session import AssociationInfo, Inbox, Session
-    from sansdimse.services.storage import StoreSCP
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.agreement import NegotiatedContext
 
@@ -28,6 +28,12 @@ UNHANDLED = Status(0xC211)
 """The handler of a C-STORE raised."""
 UNDECODABLE = Status(0xC210)
 """The data set of a C-STORE could not be decoded, and the handler wanted it decoded."""
+
+
+class _Answer(NamedTuple):
+    status: Status
+    comment: str | None = None
+    offending: tuple[int, ...] = ()
 
 
 class Echo:
@@ -54,8 +60,7 @@ class Echo:
 
     def abort(self) -> None:
         """End the association at once (PS3.8 7.3)."""
-        self._session.engine.abort()
-        self._session.link.kick()
+        self._session.abort()
 
 
 class Store:
@@ -149,8 +154,7 @@ class Store:
 
     def abort(self) -> None:
         """End the association at once (PS3.8 7.3)."""
-        self._session.engine.abort()
-        self._session.link.kick()
+        self._session.abort()
 
 
 async def serve(service: object, session: Session, event: events.EchoRequested | events.StoreRequested) -> None:
@@ -163,61 +167,73 @@ async def serve(service: object, session: Session, event: events.EchoRequested |
 
 async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> None:
     """C-ECHO is answered with Success whatever the handler does, unless it says otherwise (PS3.7 Table 9.3-13)."""
-    status, comment = SUCCESS, None
+    where = f"C-ECHO {operation.message_id}"
+    answer = _Answer(SUCCESS)
     handler = getattr(service, "c_echo", None)
     if handler is not None:
+        echo = Echo(session, operation)
         try:
-            returned = await _call(handler, Echo(session, operation), session)
-        except AssociationLost:
-            return
-        except Failure as failure:
-            status, comment = failure.status, failure.comment
-        except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
-            session.report(error, f"C-ECHO {operation.message_id}")
-        else:
+            returned = await _call(handler, echo if is_async(handler) else blocking.Echo(echo, session.link), session)
             if returned is not None:
-                judged = status_of(returned)
-                if judged is None:
-                    session.report(TypeError(f"c_echo returned {type(returned).__name__}, no status"), "C-ECHO")
-                else:
-                    status = judged
-    if operation.may_respond:
-        operation.respond(status, error_comment=fit_comment(comment))
+                answer = _Answer(_judged(returned, session, where, SUCCESS))
+        except Failure as failure:
+            answer = _Answer(failure.status, failure.comment, failure.offending_element)
+        except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
+            _report(error, session, where)
+    _respond(operation, answer, session, where, SUCCESS)
 
 
 async def _serve_store(service: object, session: Session, operation: StoreSCP) -> None:
-    store = Store(session, operation, session.inbox(operation))
     where = f"C-STORE {operation.message_id}"
-    comment: str | None = None
-    offending: tuple[int, ...] = ()
-    handler: Any = getattr(service, "c_store")  # noqa: B009 - checked when serving began
+    store = Store(session, operation, session.inbox(operation))
     try:
+        handler: Any = getattr(service, "c_store")  # noqa: B009 - a service has the methods it provides
         given: Any = store if is_async(handler) else blocking.Store(store, session.link)
-        returned = await _call(handler, given, session)
-        judged = status_of(returned)
-        if judged is None:
-            session.report(TypeError(f"c_store returned {type(returned).__name__}, no status"), where)
-        status = NOT_A_STATUS if judged is None else judged
-        if status.category is not StatusCategory.FAILURE:
+        answer = _Answer(_judged(await _call(handler, given, session), session, where, NOT_A_STATUS))
+        if answer.status.category is not StatusCategory.FAILURE:
             async for _ in store:  # the handler may have wanted less than there is (PS3.7 9.1.1.2)
                 pass
-    except AssociationLost:
-        return
     except Failure as failure:
-        status, comment, offending = failure.status, failure.comment, failure.offending_element
+        answer = _Answer(failure.status, failure.comment, failure.offending_element)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
-        session.report(error, where)
-        status = UNHANDLED
-    if not operation.may_respond:
-        return
-    try:
-        operation.respond(status, offending_element=offending, error_comment=fit_comment(comment))
-    except LocalProtocolError as error:
-        session.report(error, where)
-        operation.respond(NOT_A_STATUS)
+        _report(error, session, where)
+        answer = _Answer(UNHANDLED)
+    _respond(operation, answer, session, where, NOT_A_STATUS)
 
 
 async def _call(handler: Any, conversation: object, session: Session) -> object:
     if is_async(handler):
         return await handler(conversation)
     return await session.link.call(handler, conversation)
+
+
+def _judged(returned: object, session: Session, where: str, otherwise: Status) -> Status:
+    """The status that a handler returned; if it is none, that is reported."""
+    status = status_of(returned)
+    if status is None:
+        session.report(TypeError(f"the handler returned {type(returned).__name__}, no status"), where)
+        return otherwise
+    return status
+
+
+def _report(error: Exception, session: Session, where: str) -> None:
+    """Report what a handler raised; not that its association was lost, which the outcome says."""
+    if not (isinstance(error, AssociationLost) and session.outcome is not None):
+        session.report(error, where)
+
+
+def _respond(
+    operation: EchoSCP | StoreSCP, answer: _Answer, session: Session, where: str, otherwise: Status
+) -> None:
+    """Answer; with ``otherwise`` if that answer is none that can be given."""
+    if not operation.may_respond:
+        return
+    comment = fit_comment(answer.comment)
+    try:
+        if isinstance(operation, StoreSCP):
+            operation.respond(answer.status, offending_element=answer.offending, error_comment=comment)
+        else:
+            operation.respond(answer.status, error_comment=comment)
+    except LocalProtocolError as error:
+        session.report(error, where)
+        operation.respond(otherwise)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sansdimse import events, uids
 from sansdimse.dataset import Dataset, DatasetError, Instance, convert, instance_of
@@ -34,8 +34,6 @@ Source = Path | Dataset | Instance
 
 S = TypeVar("S", Path, Dataset, Instance)
 R = TypeVar("R", bound="Request")
-
-_NO_PIECE: Final = b""
 
 
 class Answer(Status):
@@ -120,19 +118,19 @@ class Peer:
             async with self._invoke(start) as (operation, inbox):
                 pieces = iter(instance.pieces())
                 sent = 0
-                while not operation.was_cut:
-                    piece = await link.call(next, pieces, _NO_PIECE)
-                    while not operation.may_send and not operation.was_cut:
+                while True:
+                    piece = await link.call(next, pieces, None)
+                    while not (operation.may_send or operation.over):
                         await inbox.get()
+                    await link.flush()
                     self._session.check_alive()
                     if operation.over:
-                        break  # the peer wants to release
-                    operation.send_data(piece, is_last=not piece)
-                    if not piece:
+                        break  # the peer wants to release, or has refused the rest
+                    operation.send_data(piece or b"", is_last=piece is None)
+                    if piece is None:
                         break
                     sent += len(piece)
                     progress(sent)
-                    await link.flush()
                 link.kick()
                 return await _final(inbox)
 
@@ -177,8 +175,7 @@ class Peer:
 
     async def abort(self) -> Outcome:
         """End the association at once (PS3.8 7.3); returns when the connection may be closed."""
-        self._engine.abort()
-        self._session.link.kick()
+        self._session.abort()
         return await self._session.end()
 
     # ------------------------------------------------------------ how it is done

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sansdimse import events
-from sansdimse.dimse.status import SOP_CLASS_NOT_SUPPORTED
+from sansdimse.dimse.status import PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
 from sansdimse.errors import ProtocolError
 from sansdimse.ul.pdu import AAssociateAC
 from sansdimse.ul.table import State
@@ -27,11 +27,17 @@ if TYPE_CHECKING:
     from sansdimse.ul.pdu import AAssociateRJ
 
 Conversation = Coroutine[Any, Any, None]
+Requested = events.EchoRequested | events.StoreRequested
+Serve = Callable[["Session", Requested], Conversation]
+"""How the conversation for a request is made."""
 Report = Callable[[BaseException, str], object]
 """Told of what goes wrong in handlers: the error, and in whose request."""
 
-_INBOX_BYTES = 1 << 20
+_INBOX_BYTES: Final = 1 << 20
 """Bytes of data set pieces in an inbox above which reading stops: four reads of 256 KiB."""
+
+_PIECE_COST: Final = 256
+"""Bytes that a piece takes besides its own: a peer may send its data set in pieces of one byte."""
 
 
 class AssociationLost(ProtocolError):
@@ -71,8 +77,7 @@ class Inbox:
     def put(self, event: events.Event) -> None:
         """Put an event in and wake whoever waits."""
         self.events.append(event)
-        if isinstance(event, events.DatasetReceived):
-            self.size += len(event.data)
+        self.size += _cost(event)
         self.wake()
 
     def wake(self) -> None:
@@ -87,12 +92,15 @@ class Inbox:
             self.signal = self._session.link.signal()
             await self.signal.wait()
         event = self.events.popleft()
-        if isinstance(event, events.DatasetReceived):
-            was_full = self.is_full
-            self.size -= len(event.data)
-            if was_full and not self.is_full:
-                self._session.link.kick()
+        was_full = self.is_full
+        self.size -= _cost(event)
+        if was_full and not self.is_full:
+            self._session.link.kick()
         return event
+
+
+def _cost(event: events.Event) -> int:
+    return len(event.data) + _PIECE_COST if isinstance(event, events.DatasetReceived) else 0
 
 
 class Session:
@@ -104,7 +112,7 @@ class Session:
         link: Link,
         *,
         address: str = "",
-        serve: Callable[[Session, events.EchoRequested | events.StoreRequested], Conversation] | None = None,
+        serve: Serve | None = None,
         decide: Callable[[Association], AAssociateAC | AAssociateRJ] | None = None,
         report: Report = lambda error, where: None,
     ) -> None:
@@ -129,11 +137,14 @@ class Session:
 
     def pump(self) -> None:
         """Take events until there are no more, the end, or an inbox is full."""
+        outstanding = len(self.engine.outstanding)
         while not self.ended and not self.stalled:
             event = self.engine.next_event()
             if event is events.NEED_DATA:
-                return
+                break
             self._route(event)
+        if len(self.engine.outstanding) < outstanding:  # perhaps an abandoned one, whose answer is no event
+            self._changed()
 
     # ------------------------------------------------------------ for conversations
 
@@ -199,6 +210,12 @@ class Session:
             raise RuntimeError("an association ended without an outcome")
         return outcome
 
+    def abort(self) -> None:
+        """End the association at once (PS3.8 7.3); whoever waits for something on it is told."""
+        self.engine.abort()
+        self._changed()
+        self.link.kick()
+
     # ------------------------------------------------------------ routing
 
     def _route(self, event: events.Event) -> None:
@@ -206,13 +223,11 @@ class Session:
             case events.DatasetReceived() | events.ResponseReceived() | events.SendingAllowed():
                 self._deliver(event.operation, event)
             case events.EchoRequested() | events.StoreRequested() if self._serve is not None:
-                operation = event.operation
-                self.open_inbox(operation)
-                self._jobs[operation] = self.link.spawn(self._converse(self._serve(self, event), operation))
-            case events.EchoRequested() | events.StoreRequested():
+                self.open_inbox(event.operation)
+                self._jobs[event.operation] = self.link.spawn(self._converse(self._serve, event))
+            case events.EchoRequested() | events.StoreRequested() if event.operation.may_respond:
                 # Nobody serves here; the peer was not offered to, so this is for the record (PS3.7 C.5.6).
-                if event.operation.may_respond:
-                    event.operation.respond(SOP_CLASS_NOT_SUPPORTED)
+                event.operation.respond(SOP_CLASS_NOT_SUPPORTED)
             case events.UnservableRequested() if event.operation.may_respond:
                 event.operation.respond()
             case events.AssociationRequested():
@@ -220,22 +235,24 @@ class Session:
             case events.Ended():
                 self._end()
         if not isinstance(event, events.DatasetReceived):
-            self._changed()
             self._answer_release()
+            self._changed()
 
     def _deliver(self, operation: Request | Performed, event: events.Event) -> None:
         inbox = self._inboxes.get(operation)
         if inbox is not None:
             inbox.put(event)
 
-    async def _converse(self, conversation: Conversation, operation: Performed) -> None:
+    async def _converse(self, serve: Serve, event: Requested) -> None:
+        operation = event.operation
         try:
-            await conversation
+            await serve(self, event)
         finally:
+            if operation.may_respond:  # cancelled, but not by the association's end: the peer still waits
+                operation.respond(PROCESSING_FAILURE)
             self._jobs.pop(operation, None)
-            self.close_inbox(operation)
             self._answer_release()
-            self.link.kick()
+            self.close_inbox(operation)
 
     def _answer(self) -> None:
         proposed = self._decide(self.engine)
@@ -245,13 +262,18 @@ class Session:
             self.engine.reject(proposed.result, proposed.source, proposed.reason)
 
     def _answer_release(self) -> None:
-        """The peer wants to release: it may, when what it asked is answered (PS3.8 7.2.2.3)."""
-        if self.engine.state in (State.STA8, State.STA9, State.STA12) and not self.engine.unanswered:
+        """The peer wants to release: it may, when what it asked is answered (PS3.8 7.2.2.3).
+
+        In a collision nothing can be answered any more, so nothing is waited for.
+        """
+        state = self.engine.state
+        if state in (State.STA9, State.STA12) or (state is State.STA8 and not self.engine.unanswered):
             self.engine.respond_release()
 
     def _end(self) -> None:
         self.ended = True
-        for job in list(self._jobs.values()):
+        jobs, self._jobs = self._jobs, {}
+        for job in jobs.values():
             job.cancel()
 
     def _changed(self) -> None:

@@ -184,7 +184,7 @@ class Performed:
     @property
     def may_respond(self) -> bool:
         """Whether it can be answered: not answered, and we have neither asked for the release nor ended."""
-        return not self.responded and not self.over and self._performer.may_respond
+        return not (self.responded or self.over or self.held) and self._performer.may_respond
 
     def _check_open(self) -> None:
         if self.responded:

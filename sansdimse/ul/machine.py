@@ -305,7 +305,7 @@ class UpperLayer:
     def _pdv(self, piece: PDVPiece) -> UpperLayerEvent | None:
         """Evt10 at the first PDV of a P-DATA-TF; a fault of a later one is Evt19."""
         if piece.first_in_pdu:
-            event = self._do(Evt.P_DATA_TF_RECEIVED, _unexpected("P-DATA-TF", self._state))
+            event = self._do(Evt.P_DATA_TF_RECEIVED, piece)
             if event is not None:
                 return event
         if self._state in _TRANSFER_RECEIVING and piece.context_id not in self._accepted:
@@ -601,9 +601,6 @@ class UpperLayer:
     def _agreed(self, agreement: Agreement) -> None:
         self.agreement = agreement
         self._accepted = frozenset(context.id for context in agreement.contexts if context.accepted)
-        for deviation in agreement.deviations:
-            if deviation not in self.deviations:
-                self.note(deviation)
 
     def _close(self) -> None:
         """Close the connection: what is still to be sent, nobody will read; what lies unread never came."""
@@ -632,10 +629,9 @@ class UpperLayer:
 
 def _cause(cause: object, state: State) -> RemoteProtocolError:
     """What was wrong: the fault found, or a PDU that does not belong here."""
-    return cause if isinstance(cause, RemoteProtocolError) else _unexpected(type(cause).__name__, state)
-
-
-def _unexpected(name: str, state: State) -> RemoteProtocolError:
+    if isinstance(cause, RemoteProtocolError):
+        return cause
+    name = "P-DATA-TF" if isinstance(cause, PDVPiece) else type(cause).__name__
     return RemoteProtocolError(
         f"{name} in {state.name.capitalize()} ({state.meaning})", code=Code.PDU_UNEXPECTED, abort_reason=2
     )

@@ -18,7 +18,7 @@ class State(IntEnum):
 
     meaning: str
 
-    def __new__(cls, number: int, meaning: str) -> State:
+    def __new__(cls, number: int, meaning: str = "") -> State:
         """An integer with a meaning, so that it indexes the table."""
         state = int.__new__(cls, number)
         state._value_ = number

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pdu_strategies import pdus
 
+from pdu_strategies import pdus
 from sansdimse.deviations import Code, Deviation
 from sansdimse.errors import RemoteProtocolError
 from sansdimse.events import NEED_DATA
@@ -41,7 +41,7 @@ SHORT: list[Pdu] = [
     AAbort(2, 6),
     AAbort(missing=4),
 ]
-DATA = [
+DATA: list[Pdu] = [
     PDataTF((PDV(1, 3, b"whole"),)),
     PDataTF((PDV(1, 3, b"command!"), PDV(3, 0, b"data"))),
     PDataTF((PDV(255, 2, b""),)),
@@ -61,7 +61,7 @@ def drain(source: Reader) -> list[Pdu | PDVPiece]:
     """All that there is to take now."""
     found: list[Pdu | PDVPiece] = []
     while (item := source.next()) is not NEED_DATA:
-        found.append(item)  # type: ignore[arg-type]
+        found.append(item)
     return found
 
 
@@ -184,7 +184,7 @@ def outcome(chunks: list[bytes]) -> tuple[list[Pdu | PDVPiece], RemoteProtocolEr
         source.feed(chunk)
         try:
             while (item := source.next()) is not NEED_DATA:
-                found.append(item)  # type: ignore[arg-type]
+                found.append(item)
         except RemoteProtocolError as error:
             return joined(found), error, source.deviations
     return joined(found), None, source.deviations
@@ -274,7 +274,9 @@ def test_a_pdv_longer_than_its_pdu_or_shorter_than_its_header_is_refused(pdu_len
     source = reader()
     source.feed(header(4, pdu_length) + pdv_length.to_bytes(4, "big") + b"\1")
     assert source.next() is NEED_DATA
-    assert refused(source, b"\3").code is Code.PDV_MALFORMED
+    error = refused(source, b"\3")
+    assert error.code is Code.PDV_MALFORMED
+    assert f"value of {pdv_length} bytes with {pdu_length - 4} left" in str(error)
 
 
 @pytest.mark.parametrize("left", range(1, 6))
@@ -358,7 +360,9 @@ def test_feeding_nothing_changes_nothing() -> None:
 
 
 @settings(max_examples=100)
-@given(st.lists(st.binary(min_size=1, max_size=400), max_size=12), st.sampled_from([b"", header(1, 256), header(4, 99)]))
+@given(
+    st.lists(st.binary(min_size=1, max_size=400), max_size=12), st.sampled_from([b"", header(1, 256), header(4, 99)])
+)
 def test_what_is_held_between_chunks_is_never_more_than_a_short_pdu(chunks: list[bytes], first: bytes) -> None:
     source = reader()
     for chunk in [first, *chunks]:

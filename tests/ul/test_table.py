@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
-from table_9_10 import CELLS
 
 from sansdimse.ul.table import NEXT_STATE, TABLE, Action, Evt, State
+from table_9_10 import CELLS
 
 ALL_CELLS = [(evt, state) for evt in range(1, 20) for state in range(1, 14)]
 CHOOSING = {Action.AE6: (3, 13), Action.AR8: (9, 10)}

@@ -4,9 +4,8 @@
 """
 
 from sansdimse.peer.blocking import BlockingPeer as Peer
-from sansdimse.peer.blocking import Store
+from sansdimse.peer.blocking import Echo, Store
 from sansdimse.peer.handlers import Failure
-from sansdimse.peer.scp import Echo
 from sansdimse.peer.session import AssociationInfo, AssociationLost
 from sansdimse_socket.client import associate
 from sansdimse_socket.link import Link

@@ -26,10 +26,11 @@ from sansdimse import (
 )
 from sansdimse.peer import scp
 from sansdimse.peer.blocking import BlockingPeer, run
+from sansdimse.peer.handlers import check_service
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.session import Report, Session
 from sansdimse_files import log_report
-from sansdimse_socket.link import Link
+from sansdimse_socket.link import Link, Tap
 
 LINGER: Final = 3.0
 """Seconds that a requestor waits for the peer to close after an abort (its ARTIM, PS3.8 9.1.4)."""
@@ -53,13 +54,15 @@ def associate(
     limits: Limits | None = None,
     profile: Profile = DEFAULT,
     report: Report = log_report,
+    tap: Tap | None = None,
 ) -> Iterator[BlockingPeer]:
     """Open an association and give its ``Peer``; leaving releases it, leaving by an exception aborts it.
 
     ``contexts`` are SOP class UIDs or ``PresentationContext`` values (see ``sansdimse.ul.plan``). ``service``
-    serves what the peer invokes on this association. Raises ``AssociationLost`` if there is no association:
-    its ``outcome`` says whether the peer was not reached, rejected it, or was silent; and
-    ``LocalProtocolError`` for a proposal that the standard does not allow.
+    serves what the peer invokes on this association, in the contexts with ``scp=True``; ``tap`` sees the bytes
+    that pass both ways. Raises ``AssociationLost`` if there is no association: its ``outcome`` says whether the
+    peer was not reached, rejected it, or was silent; ``LocalProtocolError`` for a proposal that the standard
+    does not allow, ``TypeError`` if the service lacks a method for what it is to serve.
     """
     config = Requestor(
         calling,
@@ -73,8 +76,10 @@ def associate(
         limits=limits or replace(Limits(), artim=LINGER),
         profile=profile,
     )
+    if service is not None:
+        check_service(service, [context.abstract_syntax for context in config.presentation_contexts if context.scp])
     engine = Association(config, now=time.monotonic())
-    link = Link(engine)
+    link = Link(engine, tap=tap)
     serve = None if service is None else partial(scp.serve, service)
     session = link.session = Session(engine, link, address=f"{host}:{port}", serve=serve, report=report)
     try:
@@ -105,17 +110,21 @@ def _connect(link: Link, host: str, port: int, source_address: tuple[str, int] |
         try:
             if source_address is not None:
                 sock.bind(source_address)
-            if not _connect_one(sock, address, link.engine.next_timeout()):
-                sock.close()
-                link.engine.handle_timeout(time.monotonic())
-                link.session.pump()
-                return
+            connected = _connect_one(sock, address, link.engine.next_timeout())
         except OSError as error:
             sock.close()
             errors.append(f"{host} port {port}: {error.strerror or error}")
-        else:
+            continue
+        except BaseException:
+            sock.close()
+            raise
+        if connected:
             link.opened(sock)
-            return
+        else:
+            sock.close()
+            link.engine.handle_timeout(time.monotonic())
+            link.session.pump()
+        return
     link.engine.receive_eof(time.monotonic(), "; ".join(errors))
     link.session.pump()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
-from sansdimse import Association
+from sansdimse import Association, Side
 from sansdimse.dataset import Instance
 from sansdimse.peer.blocking import run
 from sansdimse.peer.link import PathLike
@@ -26,6 +26,9 @@ T = TypeVar("T")
 READ_SIZE: Final = 256 * 1024
 _IOV_MAX: Final = 512
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+
+Tap = Callable[[Side, bytes | memoryview, float], object]
+"""Told of the bytes that pass, before they do: whose they are, the bytes, and the monotonic time."""
 
 
 def prepare(sock: socket.socket) -> None:
@@ -78,12 +81,18 @@ class Link:
 
     session: Session
 
-    def __init__(self, engine: Association, *, wake: int | None = None, on_wake: Callable[[], object] = int) -> None:
-        """``wake`` is a file descriptor that becomes readable when ``on_wake`` should be called, once."""
+    def __init__(
+        self,
+        engine: Association,
+        *,
+        wake: int | None = None,
+        tap: Tap | None = None,
+    ) -> None:
+        """``wake`` is a file descriptor that becomes readable when the association should be aborted."""
         self.engine = engine
+        self._tap = tap
         self._sock: socket.socket | None = None
         self._wake = wake
-        self._on_wake = on_wake
         self._jobs: deque[_Job] = deque()
         self._unwritten: deque[memoryview] = deque()
         self._eof = False
@@ -179,7 +188,7 @@ class Link:
             if fd == self._wake:
                 self._watch(self._wake, 0)
                 self._wake = None
-                self._on_wake()
+                self.session.abort()
             elif what & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._eof:
                 self._read()
         now = time.monotonic()
@@ -212,6 +221,8 @@ class Link:
             self._eof = True
             engine.receive_eof(now)
             return
+        if self._tap is not None:
+            self._tap(Side.PEER, data, now)
         engine.receive_data(data, now)
         self._received = True
 
@@ -228,9 +239,13 @@ class Link:
         sock, engine = self._sock, self.engine
         while True:
             if not self._unwritten:
-                self._unwritten.extend(map(memoryview, engine.data_to_send(time.monotonic())))
+                now = time.monotonic()
+                self._unwritten.extend(map(memoryview, engine.data_to_send(now)))
                 if not self._unwritten:
                     return
+                if self._tap is not None:
+                    for buffer in self._unwritten:
+                        self._tap(Side.LOCAL, buffer, now)
             if self._broken or sock is None:
                 self._unwritten.clear()
                 continue

@@ -176,7 +176,7 @@ class Server:
     def run_connection(self, connection: _Connection) -> None:
         """Serve one connection to its end; the body of its thread."""
         engine = Association(self._config, now=time.monotonic())
-        link = Link(engine, wake=self._aborting, on_wake=engine.abort)
+        link = Link(engine, wake=self._aborting)
         session = link.session = Session(
             engine,
             link,

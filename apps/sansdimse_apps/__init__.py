@@ -1,0 +1,1 @@
+"""The command line: ``sansdimse echo``, ``store``, ``serve`` and ``demo``."""

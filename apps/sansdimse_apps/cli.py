@@ -1,0 +1,60 @@
+"""The entry point: which commands there are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from sansdimse import __version__
+from sansdimse_apps import demo, echo, serve, store
+from sansdimse_apps.output import close_output
+
+app = typer.Typer(
+    name="sansdimse",
+    help="DICOM networking: ask, send, receive.",
+    epilog="Exit codes: 0 done, 2 usage, 3 network, 4 refused, 5 a failure status, 6 partly done. "
+    "Each command has --help with an example.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("echo", epilog="Example: sansdimse echo pacs.example 11112 -aec PACS")(echo.command)
+app.command("store", epilog="Example: sansdimse store pacs.example 11112 -aec PACS images/ more/scan.dcm")(
+    store.command
+)
+app.command("serve", epilog="Example: sansdimse serve received/ --port 11112 -aet ARCHIVE")(serve.command)
+app.command("demo", epilog="Example: sansdimse demo")(demo.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sansdimse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, with ``sys.argv`` unless arguments are given; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # whoever took its place may not have encodings
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="sansdimse")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1 if end.code else 0
+    finally:
+        close_output()
+    return 0

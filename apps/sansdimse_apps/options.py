@@ -1,0 +1,66 @@
+"""The options that commands share: long names, and beside them those of the field."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from sansdimse import LocalProtocolError
+from sansdimse.ul.agreement import LEAST_MAXIMUM_LENGTH
+from sansdimse.ul.parties import check_title
+
+
+def _title(given: str) -> str:
+    try:
+        check_title(given, "the")
+    except LocalProtocolError as error:
+        raise typer.BadParameter(str(error)) from error
+    return given
+
+
+def _maximum_length(given: int) -> int:
+    if 0 < given < LEAST_MAXIMUM_LENGTH:
+        raise typer.BadParameter(f"{given} leaves no room for data: 0 for no limit, or at least {LEAST_MAXIMUM_LENGTH}")
+    return given
+
+
+def ae_title_option(*names: str, text: str) -> object:
+    """An option for an AE title, checked (PS3.5 6.2)."""
+    return typer.Option(*names, callback=_title, metavar="TITLE", help=text)
+
+
+Host: TypeAlias = Annotated[str, typer.Argument(metavar="HOST", help="The server's name or address.")]
+Port: TypeAlias = Annotated[int, typer.Argument(metavar="PORT", min=1, max=65535, help="The port it listens on.")]
+Calling: TypeAlias = Annotated[str, ae_title_option("--calling", "-aet", text="Our own AE title.")]
+Called: TypeAlias = Annotated[str, ae_title_option("--called", "-aec", text="The server's AE title.")]
+ConnectTimeout: TypeAlias = Annotated[
+    float,
+    typer.Option("--connect-timeout", "-to", min=0, metavar="SECONDS", help="For the connection; 0 is no limit."),
+]
+AcseTimeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--acse-timeout", "-ta", min=0, metavar="SECONDS", help="For association and release; 0 is no limit."
+    ),
+]
+DimseTimeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--dimse-timeout", "-td", min=0, metavar="SECONDS", help="For the answer to a request; 0 is no limit."
+    ),
+]
+MaximumPdu: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--max-pdu",
+        "-pdu",
+        min=0,
+        max=(1 << 32) - 1,
+        callback=_maximum_length,
+        metavar="BYTES",
+        help="Longest PDU to receive; 0 is no limit.",
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object per line, for machines.")]
+Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Tell of everything, not only of trouble.")]

@@ -1,0 +1,132 @@
+"""What a command says, to people or to machines. Nothing gets to a terminal unchecked: see ``printable``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import typer
+
+from sansdimse import Outcome
+from sansdimse.deviations import escaped
+from sansdimse.peer.scu import Answer
+from sansdimse_apps.outcomes import CommandError, ExitCode
+
+GOOD: Final = typer.colors.GREEN
+DOUBTFUL: Final = typer.colors.YELLOW
+BAD: Final = typer.colors.RED
+
+
+def printable(text: str) -> str:
+    """The text in one line that no terminal takes for a command, whoever wrote it: a peer, or a name of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class Output:
+    """Says what happens: in lines for people, or as one JSON object a line. Threads may share it.
+
+    That nobody reads any more is no reason to stop storing, so a closed pipe is ignored.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._lock = threading.Lock()
+
+    def line(self, text: str, colour: str | None = None) -> None:
+        """A line for people, on the standard output; nothing for machines."""
+        if not self.as_json:
+            self._write(printable(text), colour)
+
+    def record(self, event: str, **fields: object) -> None:
+        """An object for machines, on the standard output; nothing for people."""
+        if self.as_json:
+            self._write(json.dumps({"event": event, **fields}))
+
+    def note(self, text: str, colour: str | None = DOUBTFUL) -> None:
+        """A line on the standard error, for people and beside what machines read."""
+        self._write(printable(text), colour, err=True)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """How an association ended; people are told if it was not in good order."""
+        self.record("association", **outcome_fields(outcome))
+        if not outcome.clean:
+            self.note(f"the association did not end in good order: {outcome}")
+
+    def problem(self, error: CommandError) -> None:
+        """Why the command fails, and what to do next."""
+        self.record("error", exit_code=int(error.code), message=str(error), advice=error.advice)
+        self.note(f"error: {error}", BAD)
+        if error.advice:
+            self.note(error.advice, None)
+
+    def report(self, error: BaseException, where: str) -> None:
+        """What went wrong while serving, for ``report=`` of a transport."""
+        self.record("trouble", where=where, error=type(error).__name__, message=str(error))
+        self.note(f"{where}: {type(error).__name__}: {str(error)[:300]}")
+
+    def _write(self, text: str, colour: str | None = None, *, err: bool = False) -> None:
+        stream = sys.stderr if err else sys.stdout
+        if colour and stream.isatty() and not os.environ.get("NO_COLOR"):
+            text = typer.style(text, fg=colour)
+        with self._lock, suppress(BrokenPipeError):
+            print(text, file=stream, flush=True)
+
+
+def outcome_fields(outcome: Outcome) -> dict[str, object]:
+    """An outcome for machines."""
+    return {
+        "outcome": outcome.kind.value,
+        "by": outcome.by.value,
+        "clean": outcome.clean,
+        "text": str(outcome),
+        "bytes_sent": outcome.bytes_sent,
+        "bytes_received": outcome.bytes_received,
+        "messages_sent": outcome.messages_sent,
+        "messages_received": outcome.messages_received,
+    }
+
+
+def comment_of(answer: Answer | None) -> str | None:
+    """The Error Comment (0000,0902) of a response, fit to be shown."""
+    comment = getattr(answer.response, "error_comment", None) if answer is not None else None
+    return escaped(comment) if comment else None
+
+
+def finish(output: Output, work: Callable[[], ExitCode]) -> NoReturn:
+    """Run a command's work and end with its exit code; every error becomes a message, never a traceback."""
+    try:
+        code = work()
+    except CommandError as error:
+        output.problem(error)
+        code = error.code
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        output.problem(CommandError(code, "interrupted"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, users get a sentence and not a traceback
+        code = ExitCode.INTERNAL
+        output.problem(_bug(error))
+    raise typer.Exit(int(code))
+
+
+def _bug(error: Exception) -> CommandError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    text = f"this should not have happened: {type(error).__name__}: {error}{place}"
+    return CommandError(ExitCode.INTERNAL, text, "Please report it with the command you gave.")
+
+
+def close_output() -> None:
+    """Write what is left; a reader who has gone must not make the interpreter complain at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except ValueError:  # it is closed
+            pass

@@ -1,0 +1,228 @@
+"""``sansdimse serve``: a storage server that puts what it receives into a folder (PS3.4 Annex B)."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sansdimse import SUCCESS, VERIFICATION, Association, Limits, Outcome, Status
+from sansdimse.admission import Budget
+from sansdimse.deviations import escaped
+from sansdimse.dimse.status import DUPLICATE_SOP_INSTANCE
+from sansdimse.services.sop_classes import STANDARD
+from sansdimse.uids import TRANSFER_SYNTAXES
+from sansdimse_apps.options import AcseTimeout, DimseTimeout, Json, MaximumPdu, ae_title_option
+from sansdimse_apps.outcomes import CommandError, ExitCode
+from sansdimse_apps.output import GOOD, Output, finish, outcome_fields
+from sansdimse_files import received_file, sweep
+from sansdimse_socket import Failure, Store, serve
+
+
+class Exists(StrEnum):
+    """What to do with an instance that the folder has already."""
+
+    REPLACE = "replace"
+    KEEP = "keep"
+    REFUSE = "refuse"
+
+
+def _transfer_syntaxes(given: list[str]) -> list[str]:
+    by_keyword = {row.keyword.lower(): uid for uid, row in TRANSFER_SYNTAXES.items()}
+    unknown = [name for name in given if name.lower() not in by_keyword and name not in TRANSFER_SYNTAXES]
+    if unknown:
+        raise typer.BadParameter(f"'{unknown[0]}' is the UID or keyword of no transfer syntax of PS3.6")
+    return [by_keyword.get(name.lower(), name) for name in given]
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the files; made if it is not there.")],
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="To listen on; 0 takes a free one.")],
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on; 127.0.0.1 is for this computer only.")
+    ] = "0.0.0.0",  # noqa: S104 - a server is there to be reached, and the help says how to hide it
+    ae_title: Annotated[str, ae_title_option("--ae-title", "-aet", text="Our AE title.")] = "SANSDIMSE",
+    require_called: Annotated[
+        bool, typer.Option("--require-called", help="Reject requests for another AE title than ours.")
+    ] = False,
+    allow_calling: Annotated[
+        list[str] | None,
+        typer.Option("--allow-calling", metavar="TITLE", help="Let in only this requestor; repeat it for more."),
+    ] = None,
+    max_associations: Annotated[int, typer.Option("--max-associations", min=1, help="At a time; more are rejected.")] = 100,
+    exists: Annotated[
+        Exists, typer.Option("--exists", help="An instance that is there already: replace it, keep both, or refuse it.")
+    ] = Exists.REPLACE,
+    fsync: Annotated[
+        bool, typer.Option("--fsync", help="Answer only when the file is on the disk, not only in its cache.")
+    ] = False,
+    prefer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prefer",
+            metavar="SYNTAX",
+            help="Pick this transfer syntax where the requestor leaves a choice (UID or keyword); repeat it for more.",
+        ),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option("--grace", min=0, metavar="SECONDS", help="For associations to end at a shutdown.")
+    ] = 10.0,
+    acse_timeout: AcseTimeout = 30.0,
+    dimse_timeout: DimseTimeout = 60.0,
+    max_pdu: MaximumPdu = 131072,
+    as_json: Json = False,
+) -> None:
+    """Receive DICOM files into a folder, as UID.dcm, until interrupted (Ctrl-C, SIGTERM).
+
+    Every storage SOP class is taken, in every transfer syntax, and C-ECHO is answered.
+    """
+    syntaxes = _transfer_syntaxes(prefer or [])
+    output = Output(as_json)
+
+    def work() -> ExitCode:
+        service = StoreInFolder(_ready(folder, output), output, exists=exists, fsync=fsync)
+        with (
+            _stop_signals() as stopped,
+            _listening(host, port),
+            serve(
+                host,
+                port,
+                service,
+                ae_title=ae_title,
+                supports=[VERIFICATION],
+                any_storage=True,
+                require_called=require_called,
+                allowed_calling=allow_calling,
+                prefer=tuple(syntaxes),
+                maximum_length=max_pdu,
+                budget=Budget(associations=max_associations),
+                limits=_patience(acse_timeout, dimse_timeout),
+                grace=grace,
+                report=output.report,
+                on_end=service.association_ended,
+            ) as server,
+        ):
+            where = f"{server.host} port {server.port}"
+            output.record("listening", host=server.host, port=server.port, ae_title=ae_title, folder=str(folder))
+            output.line(f"listening on {where} as {ae_title}, storing into {folder}", GOOD)
+            stopped.wait()
+            output.line("stopping: waiting for the associations to end")
+        output.record("stopped", stored=service.stored)
+        output.line(f"stopped, {service.stored} instances stored")
+        return ExitCode.DONE
+
+    finish(output, work)
+
+
+class StoreInFolder:
+    """The service: each instance into its file, told when it is there."""
+
+    def __init__(self, folder: Path, output: Output, *, exists: Exists, fsync: bool) -> None:
+        self._folder = folder
+        self._output = output
+        self._exists = exists
+        self._fsync = fsync
+        self._lock = threading.Lock()
+        self.stored = 0
+        """Instances stored so far."""
+
+    def c_store(self, store: Store) -> Status:
+        """Store one instance; the answer comes when its file has its name."""
+        try:
+            with received_file(store, self._folder, exists=self._exists.value, fsync=self._fsync) as file:
+                pass
+        except FileExistsError as error:
+            raise Failure(DUPLICATE_SOP_INSTANCE, "there is such an instance already") from error
+        path = file.commit()
+        size = path.stat().st_size
+        with self._lock:
+            self.stored += 1
+        info = store.association
+        sop_class, syntax = STANDARD.name_of(store.sop_class_uid), STANDARD.name_of(store.transfer_syntax_uid)
+        self._output.record(
+            "stored",
+            path=str(path),
+            bytes=size,
+            calling=escaped(info.calling_ae_title),
+            address=info.address,
+            sop_class_uid=escaped(store.sop_class_uid),
+            sop_instance_uid=escaped(store.sop_instance_uid),
+            transfer_syntax_uid=store.transfer_syntax_uid,
+        )
+        self._output.line(
+            f"stored {path.name}, {size:,} bytes, {escaped(sop_class)}, {escaped(syntax)}, "
+            f"from {escaped(info.calling_ae_title)} at {info.address}"
+        )
+        return SUCCESS
+
+    def association_ended(self, engine: Association, address: str, outcome: Outcome) -> None:
+        """Tell of an association's end, and of what was wrong with it."""
+        calling = escaped(engine.request.calling_ae_title) if engine.request is not None else ""
+        deviations = [str(each) for each in engine.deviations]
+        fields = outcome_fields(outcome)
+        self._output.record("ended", address=address, calling=calling, deviations=deviations, **fields)
+        odd = f"; it departed from the standard: {'; '.join(deviations)}" if deviations else ""
+        self._output.line(f"association with {calling or 'somebody'} at {address}: {outcome}{odd}")
+
+
+def _ready(folder: Path, output: Output) -> Path:
+    """The folder, made if it is not there, without what a killed server left in it."""
+    try:
+        folder.mkdir(exist_ok=True)
+        removed = sweep(folder)
+    except OSError as error:
+        raise CommandError(
+            ExitCode.USAGE, f"cannot store into {folder}: {error.strerror}", "Name a folder that can be written to."
+        ) from error
+    if removed:
+        output.line(f"removed {len(removed)} unfinished files of an earlier run")
+    return folder
+
+
+def _patience(acse: float, dimse: float) -> Limits:
+    """The limits of an acceptor with these timeouts in seconds; 0 is no limit, except for ARTIM, which must be."""
+    return Limits(
+        artim=acse or Limits().artim,
+        release=acse or None,
+        dimse_response=dimse or None,
+        message_completion=dimse or None,
+    )
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    """What keeps us from listening, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        advice = "Is another server running there? --port takes another port." if port else ""
+        if port and port < 1024:
+            advice = "Ports below 1024 are the administrator's: --port takes another one, such as 11112."
+        message = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        raise CommandError(ExitCode.NETWORK, message, advice) from error
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second does what it always does."""
+    stopped = threading.Event()
+    before = {}
+
+    def stop(number: int, frame: object) -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        stopped.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        before[each] = signal.signal(each, stop)
+    try:
+        yield stopped
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,239 @@
+"""Messages leave in the order in which they were given, never two interleaved (PS3.8 E.1)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine_pair import (
+    ABORT,
+    CT,
+    INSTANCE,
+    RELEASE_RQ,
+    Scripted,
+    acceptor,
+    data,
+    echo_rq,
+    echo_rsp,
+    read,
+    requestor,
+    store_rq,
+    store_rsp,
+)
+from sansdimse.dimse.messages import CEchoRQ, CEchoRSP, CStoreRQ
+from sansdimse.errors import LocalProtocolError
+from sansdimse.events import EchoRequested, SendingAllowed
+from sansdimse.limits import Limits
+from sansdimse.services.outbox import Outbox
+from sansdimse.services.storage import StoreRequest
+from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.machine import UpperLayer
+from sansdimse.ul.timers import Timer
+
+WINDOW = AsynchronousOperationsWindow(5, 5)
+
+
+def established(limits: Limits | None = None, maximum_length: int = 16384) -> Scripted:
+    return Scripted.established(
+        requestor(window=WINDOW, limits=limits or Limits()), acceptor(window=WINDOW, maximum_length=maximum_length)
+    )
+
+
+def store(end: Scripted) -> StoreRequest:
+    return end.engine.c_store(CT, INSTANCE)
+
+
+def asked(end: Scripted, message_id: int) -> EchoRequested:
+    [event] = end.send(echo_rq(message_id))
+    assert isinstance(event, EchoRequested)
+    return event
+
+
+def test_without_an_open_data_set_everything_goes_at_once() -> None:
+    end = established()
+    end.engine.c_echo()
+    asked(end, 4).operation.respond()
+    store(end)
+    assert [type(message) for message in end.said()] == [CEchoRQ, CEchoRSP, CStoreRQ]
+
+
+def test_an_open_data_set_holds_back_requests_and_responses() -> None:
+    end = established()
+    first = store(end)
+    first.send_data(b"aa")
+    echo = end.engine.c_echo()
+    second, third = store(end), store(end)
+    asked(end, 4).operation.respond()
+    assert [type(message) for message in end.said()] == [CStoreRQ]
+    assert repr(echo) == "<Request 2 on context 1, queued>"
+    assert not echo.was_invoked
+    assert not second.may_send
+    first.send_data(b"bb", is_last=True)
+    # The echo goes, and the next store; what is behind that waits again.
+    assert [event for event in end.pump() if isinstance(event, SendingAllowed)] == [SendingAllowed(3, second)]
+    assert (second.may_send, third.may_send) == (True, False)
+    second.send_data(b"cc", is_last=True)
+    assert end.pump() == [SendingAllowed(4, third)]
+    third.send_data(b"dd", is_last=True)
+    said = read(bytes(end.sent) + end.take(0.0))
+    content = [message if isinstance(message, bytes) else type(message) for message in said]
+    assert content == [CStoreRQ, b"aabb", CEchoRQ, CStoreRQ, b"cc", CStoreRQ, b"dd", CEchoRSP]
+
+
+VERBS = st.lists(st.sampled_from(["echo", "store", "piece", "last", "answer"]), max_size=20)
+
+
+@settings(max_examples=60)
+@given(VERBS)
+def test_what_leaves_is_always_whole_messages_in_order(verbs: list[str]) -> None:
+    # ``read`` raises for a command within a data set, or data without command.
+    end = established(maximum_length=32)
+    expected: list[int] = []
+    for verb in verbs:
+        opened = [r for r in end.engine.outstanding if isinstance(r, StoreRequest) and r.may_send]
+        try:
+            if verb == "echo":
+                expected.append(end.engine.c_echo().message_id)
+            elif verb == "store":
+                expected.append(store(end).message_id)
+            elif verb == "answer":
+                asked(end, 100).operation.respond()
+            elif opened:
+                opened[0].send_data(b"0123456789" * 7, is_last=verb == "last")
+        except LocalProtocolError:
+            assert len(end.engine.outstanding) == WINDOW.invoked
+        end.pump()
+    while opened := [r for r in end.engine.outstanding if isinstance(r, StoreRequest) and r.may_send]:
+        opened[0].send_data(b"", is_last=True)
+    sent = [message.message_id for message in end.said() if isinstance(message, CEchoRQ | CStoreRQ)]
+    assert sent == expected
+
+
+def test_the_queue_is_bounded() -> None:
+    end = established(Limits(queued_messages=2))
+    first = store(end)
+    end.engine.c_echo()
+    end.engine.c_echo()
+    event = asked(end, 4)
+    for verb in (end.engine.c_echo, event.operation.respond):
+        with pytest.raises(LocalProtocolError, match="2 messages wait behind an open data set already"):
+            verb()
+    assert not event.operation.responded
+    assert len(end.engine.outstanding) == 3
+    first.send_data(b"", is_last=True)
+    event.operation.respond()
+    assert end.engine.c_echo().message_id == 4  # none was lost to the refusal
+
+
+def test_a_message_that_was_not_begun_can_be_withdrawn() -> None:
+    end = established()
+    first = store(end)
+    echo, second = end.engine.c_echo(), store(end)
+    echo.abandon()
+    second.abandon()
+    assert echo.over
+    assert second.over
+    first.send_data(b"aa", is_last=True)
+    assert end.pump() == []
+    assert [type(message) for message in end.said()] == [CStoreRQ, bytes]
+
+
+def test_an_early_failure_lets_the_next_go() -> None:
+    end = established()
+    first, second = store(end), store(end)
+    first.send_data(b"aa")
+    responded, allowed = end.send(store_rsp(1, status=0xA700))
+    assert allowed == SendingAllowed(2, second)
+    assert type(responded).__name__ == "ResponseReceived"
+    second.send_data(b"bb", is_last=True)
+    assert [m for m in end.said() if isinstance(m, bytes)] == [b"aa", b"bb"]
+
+
+@pytest.mark.parametrize(("maximum", "own", "expected"), [(0, 500, 500), (400, 500, 400), (600, 500, 500)])
+def test_pdus_are_as_long_as_both_allow(maximum: int, own: int, expected: int) -> None:
+    end = established(Limits(own_pdu=own), maximum)
+    request = store(end)
+    end.take(0.0)
+    request.send_data(b"x" * 2000, is_last=True)
+    raw = end.take(0.0)
+    assert int.from_bytes(raw[2:6], "big") == expected
+
+
+def test_before_the_association_only_our_own_bound_is_known() -> None:
+    outbox = Outbox(UpperLayer(limits=Limits(own_pdu=700), now=0.0))
+    assert outbox.maximum_length == 700
+
+
+def test_the_wait_for_a_response_begins_when_the_bytes_are_taken() -> None:
+    end = established()
+    key = (Timer.DIMSE_RESPONSE, 1)
+    end.engine.c_echo()
+    assert key not in end.engine.deadlines()
+    end.wait(1000.0)  # nobody took anything
+    end.take(end.now)
+    assert end.engine.deadlines()[key] == 1060.0
+    end.send(echo_rsp(1))
+    assert key not in end.engine.deadlines()
+
+
+def test_of_a_store_it_begins_after_the_data_set() -> None:
+    end = established()
+    request = store(end)
+    request.send_data(b"aa")
+    end.take(0.0)
+    key = (Timer.DIMSE_RESPONSE, 1)
+    assert key not in end.engine.deadlines()
+    request.send_data(b"bb", is_last=True)
+    end.take(0.0)
+    assert end.engine.deadlines()[key] == 60.0
+
+
+def test_messages_are_counted_when_they_begin() -> None:
+    end = established()
+    store(end)
+    end.engine.c_echo()
+    *_, ended = end.send(ABORT)
+    assert ended.outcome.messages_sent == 1  # type: ignore[union-attr]
+    assert ended.outcome.outstanding == 2  # type: ignore[union-attr]
+
+
+def test_after_the_peers_release_only_answers_go() -> None:
+    end = established()
+    request = store(end)
+    request.send_data(b"", is_last=True)
+    event = asked(end, 8)
+    end.engine.c_store(CT, INSTANCE).send_data(b"", is_last=True)
+    end.send(RELEASE_RQ)
+    event.operation.respond()
+    assert isinstance(end.said()[-1], CEchoRSP)
+
+
+def test_both_ends_may_be_in_the_middle_of_a_data_set() -> None:
+    end = established()
+    ours = store(end)
+    ours.send_data(b"aa")
+    [requested, *_] = end.send(store_rq(9), data(3, b"bb", is_last=False))
+    ours.send_data(b"cc", is_last=True)
+    end.send(data(3, b"dd"))
+    requested.operation.respond()  # type: ignore[union-attr]
+    assert [type(message).__name__ for message in end.said()] == ["CStoreRQ", "bytes", "CStoreRSP"]
+
+
+def test_no_more_is_taken_than_the_peer_reads() -> None:
+    end = established(Limits(output_high_water=1000, own_pdu=500))
+    request = store(end)
+    end.take(0.0)
+    request.send_data(b"x" * 1600)
+    with pytest.raises(LocalProtocolError, match=r"\d+ bytes are unsent; write"):
+        request.send_data(b"y")
+    end.take(0.0)
+    request.send_data(b"y")
+
+
+def test_what_has_begun_cannot_be_withdrawn() -> None:
+    end = established()
+    echo = end.engine.c_echo()
+    echo.abandon()
+    assert [type(message) for message in end.said()] == [CEchoRQ]
+    assert not echo.over

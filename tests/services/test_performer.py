@@ -1,0 +1,450 @@
+"""What the peer asks: told within the window negotiated, answered once, under a deadline (PS3.7 7.3, 7.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine_pair import (
+    ABORT,
+    CT,
+    RELEASE_RQ,
+    Scripted,
+    acceptor,
+    bytewise,
+    command,
+    data,
+    echo_rq,
+    joined,
+    requestor,
+    store_rq,
+)
+from sansdimse.deviations import Code
+from sansdimse.dimse.command import decode_command, encode_command
+from sansdimse.dimse.messages import (
+    WITH_DATA_SET,
+    CCancelRQ,
+    CEchoRQ,
+    CEchoRSP,
+    CFindRQ,
+    CStoreRSP,
+    Element,
+    UnknownCommand,
+)
+from sansdimse.errors import LocalProtocolError
+from sansdimse.events import (
+    Aborted,
+    CancelRequested,
+    DatasetReceived,
+    EchoRequested,
+    Ended,
+    StoreRequested,
+    TimedOut,
+    UnservableRequested,
+)
+from sansdimse.limits import Limits
+from sansdimse.profile import STRICT
+from sansdimse.services.operation import Performed
+from sansdimse.uids import VERIFICATION
+from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.pdu import AAbort
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Timer
+
+FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+
+
+def established(window: int = 1, role: str = "acceptor", **config: Any) -> Scripted:
+    """Our side, of which so many requests may be outstanding."""
+    if role == "acceptor":
+        both = AsynchronousOperationsWindow(window, 1)
+        return Scripted.established(acceptor(window=both, **config), requestor(window=both))
+    both = AsynchronousOperationsWindow(1, window)
+    return Scripted.established(requestor(window=both, **config), acceptor(window=AsynchronousOperationsWindow(1, 99)))
+
+
+def answer_to(message_id: int, status: int = 0) -> CEchoRSP:
+    return CEchoRSP(message_id_being_responded_to=message_id, affected_sop_class_uid=VERIFICATION, status=status)
+
+
+def fault(events: list[Any]) -> tuple[int, int, Code]:
+    aborted = events[-1]
+    assert isinstance(aborted, Aborted)
+    assert aborted.cause is not None
+    return aborted.source, aborted.reason, aborted.cause.code
+
+
+def ids(events: list[Any]) -> list[int]:
+    return [event.request.message_id for event in events]
+
+
+# ---------------------------------------------------------------- requests
+
+
+@pytest.mark.parametrize("role", ["acceptor", "requestor"])
+def test_either_side_serves(role: str) -> None:
+    end = established(role=role)
+    [echo] = end.send(echo_rq(0))
+    assert isinstance(echo, EchoRequested)
+    assert end.engine.unanswered == (echo.operation,)
+    echo.operation.respond()
+    assert end.said() == [answer_to(0)]
+    store, content = end.send(store_rq(0), data(3, b"xx"))
+    assert isinstance(store, StoreRequested)
+    assert content == DatasetReceived(0, b"xx", True, store.operation)
+    store.operation.respond()
+    assert end.codes == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "response"),
+    [
+        (store_rq(7, context_id=1), 0x0122, 0x8001),
+        (command(1, UnknownCommand(0x7777, 7, (Element(0x0800, b"\1\1"),))), 0x0211, 0xF777),
+        (
+            command(1, CFindRQ(message_id=7, affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET)),
+            0x0211,
+            0x8020,
+        ),
+        (command(3, UnknownCommand(0x0001, 7, (Element(0x0800, b"\0\0"),))), 0x0212, 0x8001),
+    ],
+)
+def test_the_unservable_is_told_and_answered(raw: bytes, status: int, response: int) -> None:
+    end = established()
+    [event] = end.send(raw)
+    assert isinstance(event, UnservableRequested)
+    assert event.status == event.operation.status == status
+    assert event.text
+    assert end.said() == []
+    event.operation.respond()
+    wire = end.take(0.0)
+    decoded = decode_command(wire[12:])
+    fields = {"command": int.from_bytes(wire[12:][wire[12:].index(b"\0\0\0\1\2\0\0\0") + 8 :][:2], "little")}
+    assert fields["command"] == response
+    if isinstance(decoded.message, UnknownCommand):
+        found = {element.tag: int.from_bytes(element.value, "little") for element in decoded.message.elements}
+        assert found == {0x0120: 7, 0x0800: 0x0101, 0x0900: status}
+    else:
+        assert decoded.message.status == status  # type: ignore[union-attr]
+        assert decoded.message.message_id_being_responded_to == 7  # type: ignore[union-attr]
+    # Its data set, if it announced one, is discarded unseen, and the association goes on.
+    if event.request.has_data_set:
+        assert not event.operation.over
+        assert end.send(data(event.context.id, b"xx")) == []
+    assert event.operation.over
+    assert len(end.send(echo_rq(8))) == 1
+
+
+def test_a_repeated_message_id_is_refused_and_the_first_goes_on() -> None:
+    end = established(2)
+    [first] = end.send(echo_rq(7))
+    [second] = end.send(echo_rq(7))
+    assert isinstance(second, UnservableRequested)
+    assert second.status == 0x0210
+    assert end.codes == [Code.MESSAGE_ID_REPEATED]
+    second.operation.respond()
+    assert end.said() == [answer_to(7, 0x0210)]
+    assert (Timer.OPERATION_ANSWER, 7) in end.engine.deadlines()  # of the first
+    first.operation.respond()  # type: ignore[union-attr]
+    assert end.said() == [answer_to(7)]
+    assert end.engine.deadlines() == {}
+    [again] = end.send(echo_rq(7))
+    assert isinstance(again, EchoRequested)
+
+
+def test_a_request_without_message_id_cannot_be_answered() -> None:
+    end = established()
+    assert fault(end.send(command(1, UnknownCommand(0x0030, None, ())))) == (0, 0, Code.COMMAND_ELEMENT_MISSING)
+    assert end.said() == [AAbort(0, 0)]
+
+
+def test_a_missing_sop_class_is_the_contexts() -> None:
+    end = established()
+    [event] = end.send(command(1, UnknownCommand(0x0030, 7, (Element(0x0800, b"\1\1"),))))
+    assert isinstance(event, EchoRequested)
+    assert Code.SOP_CLASS_MISSING in end.codes
+    event.operation.respond()
+    assert end.said() == [answer_to(7)]
+
+
+def test_a_data_set_that_may_not_be_is_not_waited_for() -> None:
+    end = established()
+    announced = command(1, CEchoRQ(message_id=7, affected_sop_class_uid=VERIFICATION))
+    index = announced.index(b"\0\0\0\x08\2\0\0\0") + 8
+    announced = announced[:index] + b"\0\0" + announced[index + 2 :]
+    [event] = end.send(announced)
+    assert isinstance(event, EchoRequested)
+    assert end.codes == [Code.DATA_SET_FORBIDDEN]
+    assert (Timer.OPERATION_ANSWER, 7) in end.engine.deadlines()
+    event.operation.respond()
+    assert event.operation.over
+    assert isinstance(end.send(announced)[0], EchoRequested)  # none came, and the ID is free
+    assert end.send(data(1, b"xx")) == []  # or it comes after all, and nobody wants it
+
+
+@pytest.mark.parametrize("cut", ["whole", "bytewise"])
+def test_a_data_set_in_pieces(cut: str) -> None:
+    end = established()
+    if cut == "bytewise":
+        end.cut = bytewise
+    events = end.send(store_rq(), data(3, b"abcd", is_last=False), data(3, b"", is_last=False), data(3, b"ef"))
+    assert joined(events[1:]) == [DatasetReceived(1, b"abcdef", True, None)]  # type: ignore[arg-type]
+    assert [event.is_last for event in events[1:]].count(True) == 1  # type: ignore[union-attr]
+    assert events[-1].is_last  # type: ignore[union-attr]
+
+
+def test_nothing_can_be_answered_after_our_release_request() -> None:
+    end = established(role="requestor")
+    end.engine.release()
+    [event] = end.send(echo_rq())
+    assert not event.operation.may_respond  # type: ignore[union-attr]
+    with pytest.raises(LocalProtocolError, match="no request can be answered in Sta7"):
+        event.operation.respond()  # type: ignore[union-attr]
+    assert not event.operation.responded  # type: ignore[union-attr]
+
+
+def test_after_the_peers_release_request_answers_still_go() -> None:
+    end = established()
+    [event] = end.send(echo_rq(3))
+    end.send(RELEASE_RQ)
+    assert end.engine.state is State.STA8
+    assert event.operation.may_respond  # type: ignore[union-attr]
+    event.operation.respond()  # type: ignore[union-attr]
+    assert end.said() == [answer_to(3)]
+
+
+def test_the_end_ends_all() -> None:
+    end = established(2)
+    [echo, store, piece] = end.send(echo_rq(1), store_rq(2), data(3, b"x", is_last=False))
+    [held] = [store.operation]  # type: ignore[union-attr]
+    held.respond(0xA700)
+    *_, ended = end.send(ABORT)
+    assert isinstance(ended, Ended)
+    assert ended.outcome.outstanding == 1  # the store was answered
+    assert echo.operation.over  # type: ignore[union-attr]
+    assert held.over
+    assert isinstance(piece, DatasetReceived)
+
+
+def test_the_end_ends_what_was_refused_and_still_arrives() -> None:
+    end = established(2)
+    end.send(store_rq(2))
+    end.send(data(3, b"", is_last=True))
+    [unservable] = end.send(store_rq(2, sop_class=CT))
+    assert isinstance(unservable, UnservableRequested)
+    unservable.operation.respond()
+    end.send(ABORT)
+    assert unservable.operation.over
+
+
+# ---------------------------------------------------------------- cancel
+
+
+@pytest.mark.parametrize("message_id", [1, 2])
+def test_a_cancel_for_nothing_is_ignored(message_id: int) -> None:
+    end = established()
+    cancel = command(1, CCancelRQ(message_id_being_responded_to=message_id))
+    [event] = end.send(echo_rq(1))
+    # For an echo there is no C-CANCEL, and no other request is outstanding.
+    assert end.send(cancel) == []
+    assert end.codes == [Code.CANCEL_UNKNOWN]
+    event.operation.respond()  # type: ignore[union-attr]
+    assert end.send(cancel) == []
+    assert end.said() == [answer_to(1)]
+
+
+def finding(end: Scripted) -> Performed:
+    """An outstanding request that can be cancelled, as if a C-FIND were served."""
+    performer = end.engine._performer
+    rq = CFindRQ(message_id=5, affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET)
+    operation = Performed(performer, end.engine.contexts[0], decode_command(encode_command(rq)))
+    performer._by_id[5] = operation
+    performer.unanswered[operation] = None
+    return operation
+
+
+@pytest.mark.parametrize(("context_id", "codes"), [(1, []), (3, [Code.CANCEL_CONTEXT])])
+def test_a_cancel_is_matched_by_message_id_alone(context_id: int, codes: list[Code]) -> None:
+    end = established()
+    operation = finding(end)
+    cancel = command(context_id, CCancelRQ(message_id_being_responded_to=5))
+    assert end.send(cancel) == [CancelRequested(5, operation)]
+    assert operation.cancelled
+    assert end.codes == codes
+    operation.responded = True
+    assert end.send(cancel) == []
+    assert end.codes == [*codes, Code.CANCEL_UNKNOWN]
+
+
+def test_strict_aborts_for_a_cancel_on_another_context() -> None:
+    end = established(profile=STRICT)
+    finding(end)
+    assert fault(end.send(command(3, CCancelRQ(message_id_being_responded_to=5)))) == (0, 0, Code.CANCEL_CONTEXT)
+
+
+# ---------------------------------------------------------------- the window
+
+
+def test_what_is_within_the_window_is_told_at_once() -> None:
+    end = established(3)
+    events = end.send(echo_rq(1), echo_rq(2), echo_rq(3))
+    assert ids(events) == [1, 2, 3]
+    assert end.codes == []
+    for event in reversed(events):
+        event.operation.respond()  # type: ignore[union-attr]
+    assert end.said() == [answer_to(3), answer_to(2), answer_to(1)]
+
+
+def test_what_exceeds_the_window_is_told_in_its_turn_with_its_data() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), store_rq(2), data(3, b"ab", is_last=False), data(3, b"cd"), echo_rq(3))
+    assert end.codes == [Code.WINDOW_EXCEEDED] * 2
+    held = end.engine.unanswered[1]
+    assert held.held
+    assert not held.may_respond
+    with pytest.raises(LocalProtocolError, match="request 2 is beyond the window negotiated, and not told yet"):
+        held.respond()  # type: ignore[attr-defined]
+    first.operation.respond()  # type: ignore[union-attr]
+    store, *content = end.pump()
+    assert ids([store]) == [2]
+    assert joined(content) == [DatasetReceived(2, b"abcd", True, None)]  # type: ignore[arg-type]
+    store.operation.respond()
+    assert ids(end.pump()) == [3]
+    assert [type(message) for message in end.said()] == [CEchoRSP, CStoreRSP]
+    end.engine.unanswered[0].respond()  # type: ignore[attr-defined]
+    assert end.pump() == []
+    assert end.said() == [answer_to(3)]
+
+
+def test_a_held_request_whose_data_set_still_arrives() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), store_rq(2), data(3, b"ab", is_last=False))
+    first.operation.respond()  # type: ignore[union-attr]
+    store, piece = end.pump()
+    assert isinstance(store, StoreRequested)
+    assert piece == DatasetReceived(2, b"ab", False, store.operation)
+    assert end.send(data(3, b"cd")) == [DatasetReceived(2, b"cd", True, store.operation)]
+    assert (Timer.OPERATION_ANSWER, 2) in end.engine.deadlines()
+
+
+def test_an_early_failure_makes_room_at_once() -> None:
+    end = established(1)
+    [first] = end.send(store_rq(1))
+    first.operation.respond(0xA700)  # type: ignore[union-attr]
+    assert end.send(data(3, b"x", is_last=False), data(3, b"y"), echo_rq(2))[0].request.message_id == 2  # type: ignore[union-attr]
+    assert end.codes == [Code.FRAGMENT_ODD]
+
+
+def test_an_early_failure_lets_held_requests_be_told() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), store_rq(2), data(3, b"", is_last=True), store_rq(3))
+    first.operation.respond()  # type: ignore[union-attr]
+    [second, _] = end.pump()
+    second.operation.respond(0xA700)
+    [third] = end.pump()
+    assert ids([third]) == [3]
+    third.operation.respond(0xA700)
+    assert end.send(data(3, b"xx")) == []
+
+
+@pytest.mark.parametrize("role", ["acceptor", "requestor"])
+def test_too_many_beyond_the_window_abort(role: str) -> None:
+    end = established(1, role=role, limits=Limits(operations_over_window=3))
+    assert len(end.send(*(echo_rq(n) for n in range(1, 5)))) == 1
+    assert end.engine.state is State.STA6
+    assert fault(end.send(echo_rq(5))) == (0, 0, Code.WINDOW_EXCEEDED)
+    assert end.said() == [AAbort(0, 0)]
+    [ended] = end.eof()
+    assert isinstance(ended, Ended)
+    assert ended.outcome.outstanding == 5
+
+
+@pytest.mark.parametrize("cut", ["whole", "bytewise"])
+def test_too_much_data_beyond_the_window_aborts(cut: str) -> None:
+    end = established(1, limits=Limits(held_data=10))
+    if cut == "bytewise":
+        end.cut = bytewise
+    end.send(echo_rq(1), store_rq(2), data(3, b"x" * 10, is_last=False))
+    assert end.engine.state is State.STA6
+    aborted = end.send(data(3, b"yy"))
+    assert fault(aborted) == (0, 0, Code.WINDOW_EXCEEDED)
+    assert str(aborted[-1].cause) == "more than 10 bytes of data sets beyond the window negotiated"  # type: ignore[union-attr]
+
+
+def test_data_that_was_told_is_held_no_more() -> None:
+    end = established(1, limits=Limits(held_data=10))
+    [event] = end.send(echo_rq(1), store_rq(2), data(3, b"x" * 10))
+    for message_id in range(3, 9):
+        event.operation.respond()  # type: ignore[union-attr]
+        event, *_ = end.pump()
+        end.send(store_rq(message_id), data(3, b"x" * 10))
+    assert end.engine.state is State.STA6
+
+
+def test_a_strict_profile_holds_nothing() -> None:
+    end = established(1, profile=STRICT)
+    end.send(echo_rq(1))
+    assert fault(end.send(echo_rq(2))) == (0, 0, Code.WINDOW_EXCEEDED)
+
+
+def test_what_is_held_ends_with_the_association_untold() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), echo_rq(2))
+    first.operation.respond()  # type: ignore[union-attr]
+    assert end.eof()[0].request.message_id == 2  # type: ignore[union-attr]
+    end = established(1)
+    end.send(echo_rq(1), echo_rq(2))
+    closed, ended = end.eof()
+    assert isinstance(ended, Ended)
+    assert ended.outcome.outstanding == 2
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 3), st.lists(st.tuples(st.booleans(), st.integers(1, 4)), max_size=25))
+def test_never_more_is_told_than_the_window(window: int, steps: list[tuple[bool, int]]) -> None:
+    end = established(window)
+    told: list[Any] = []
+    sent = answered = 0
+    for asks, number in steps:
+        if asks and sent - answered < window + 16:
+            sent += 1
+            told += end.send(echo_rq(sent))
+        elif not asks and told:
+            told.pop(number % len(told)).operation.respond()
+            answered += 1
+            told += end.pump()
+        assert len(told) == min(window, sent - answered)
+        assert len(end.engine.unanswered) == sent - answered
+    while told:
+        told.pop().operation.respond()
+        told += end.pump()
+    assert len(end.said()) == sent
+    assert end.engine.deadlines() == {}
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def test_a_request_must_be_answered_in_time() -> None:
+    end = established()
+    end.send(store_rq(4))
+    key = (Timer.OPERATION_ANSWER, 4)
+    assert key not in end.engine.deadlines()  # not complete yet
+    end.wait(10.0)
+    end.send(data(3, b"xx"))
+    assert end.engine.deadlines()[key] == 610.0
+    end.wait(599.0)
+    assert end.wait(1.0) == [TimedOut(Timer.OPERATION_ANSWER, 4)]
+    assert end.said() == [AAbort(0, 0)]
+
+
+def test_a_request_that_waits_for_its_turn_has_no_deadline_yet() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), echo_rq(2))
+    end.wait(500.0)
+    first.operation.respond()  # type: ignore[union-attr]
+    end.pump()
+    assert end.engine.deadlines()[(Timer.OPERATION_ANSWER, 2)] == 1100.0
