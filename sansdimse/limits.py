@@ -11,6 +11,10 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+MOST_ITEMS: Final = 16 * KIB
+"""Most items and sub-items of one PDU. Four bytes make an item, and an item takes some hundred bytes of ours,
+so the length alone bounds too little. 128 contexts of 50 transfer syntaxes and as many roles are 7,000."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

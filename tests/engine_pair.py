@@ -192,7 +192,7 @@ def store_rsp(message_id: int = 1, context_id: int = 3, status: int = 0, sop_cla
     )
 
 
-def read(sent: bytes) -> list[Any]:
+def read(sent: bytes | bytearray) -> list[Any]:
     """What an engine sent: PDUs, and of P-DATA-TF the messages; the data sets as bytes, a last cut one too."""
     reader = Reader(Limits(), maximum_length=0)
     assembler = Assembler(max_command=65536, max_fragments=1 << 30)

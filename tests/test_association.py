@@ -65,7 +65,7 @@ from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
-from sansdimse.ul.pdu import AAbort, AAssociateRJ, PDataTF
+from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, PDataTF
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
@@ -305,7 +305,9 @@ def test_an_answer_of_the_users_own() -> None:
     end = Scripted(acceptor())
     proposed = propose(requestor())
     end.send(proposed)
-    end.engine.accept(answer(Acceptor("YOU", [MR]), proposed))
+    response = answer(Acceptor("YOU", [MR]), proposed)
+    assert isinstance(response, AAssociateAC)
+    end.engine.accept(response)
     assert [context.accepted for context in end.engine.contexts] == [False, False, True]
 
 
@@ -414,7 +416,7 @@ def test_a_sender_above_our_maximum_length() -> None:
 
 def test_which_context_an_operation_takes() -> None:
     jpeg = "1.2.840.10008.1.2.4.50"
-    contexts = [
+    contexts: list[PresentationContext | str] = [
         PresentationContext(CT, (IMPLICIT_VR_LITTLE_ENDIAN,)),
         PresentationContext(CT, (EXPLICIT_VR_LITTLE_ENDIAN,)),
         PresentationContext(MR, scu=False, scp=True),

@@ -178,3 +178,11 @@ def cut(wire: bytes, cuts: list[int]) -> Iterator[bytes]:
     places = sorted(min(place, len(wire)) for place in cuts)
     for start, end in zip([0, *places], [*places, len(wire)], strict=True):
         yield wire[start:end]
+
+INVALID = {
+    # what is wrong: the bytes, and the Reason/Diag. of PS3.8 Table 9-26 for it
+    "an unknown type": (UNKNOWN, 1),
+    "an absurd length": (b"\x05\0\xff\xff\xff\xff", 6),
+    "a lie about its content": (b"\x01\0\0\0\0\4abcd", 6),
+    "data without a value": (b"\x04\0\0\0\0\0", 6),
+}

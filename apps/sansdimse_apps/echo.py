@@ -9,7 +9,17 @@ import typer
 
 from sansdimse import VERIFICATION, LocalProtocolError, StatusCategory
 from sansdimse.peer.session import AssociationLost
-from sansdimse_apps.options import AcseTimeout, Called, Calling, ConnectTimeout, DimseTimeout, Host, Json, MaximumPdu, Port
+from sansdimse_apps.options import (
+    AcseTimeout,
+    Called,
+    Calling,
+    ConnectTimeout,
+    DimseTimeout,
+    Host,
+    Json,
+    MaximumPdu,
+    Port,
+)
 from sansdimse_apps.outcomes import CommandError, ExitCode, explain
 from sansdimse_apps.output import BAD, GOOD, Output, comment_of, finish
 from sansdimse_apps.target import Target, patience

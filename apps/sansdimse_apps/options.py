@@ -40,9 +40,7 @@ ConnectTimeout: TypeAlias = Annotated[
 ]
 AcseTimeout: TypeAlias = Annotated[
     float,
-    typer.Option(
-        "--acse-timeout", "-ta", min=0, metavar="SECONDS", help="For association and release; 0 is no limit."
-    ),
+    typer.Option("--acse-timeout", "-ta", min=0, metavar="SECONDS", help="For association and release; 0 is no limit."),
 ]
 DimseTimeout: TypeAlias = Annotated[
     float,

@@ -68,7 +68,9 @@ def _words(outcome: Outcome) -> str:
 
 
 def _titles(target: Target) -> str:
-    return f"Some servers do so when they do not know the AE titles: this was -aet {target.calling} -aec {target.called}."
+    return (
+        f"Some servers do so when they do not know the AE titles: this was -aet {target.calling} -aec {target.called}."
+    )
 
 
 def _rejection_advice(outcome: Outcome, target: Target) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def command(
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="To listen on; 0 takes a free one.")],
     host: Annotated[
         str, typer.Option("--host", help="The address to listen on; 127.0.0.1 is for this computer only.")
-    ] = "0.0.0.0",  # noqa: S104 - a server is there to be reached, and the help says how to hide it
+    ] = "0.0.0.0",
     ae_title: Annotated[str, ae_title_option("--ae-title", "-aet", text="Our AE title.")] = "SANSDIMSE",
     require_called: Annotated[
         bool, typer.Option("--require-called", help="Reject requests for another AE title than ours.")
@@ -55,7 +55,9 @@ def command(
         list[str] | None,
         typer.Option("--allow-calling", metavar="TITLE", help="Let in only this requestor; repeat it for more."),
     ] = None,
-    max_associations: Annotated[int, typer.Option("--max-associations", min=1, help="At a time; more are rejected.")] = 100,
+    max_associations: Annotated[
+        int, typer.Option("--max-associations", min=1, help="At a time; more are rejected.")
+    ] = 100,
     exists: Annotated[
         Exists, typer.Option("--exists", help="An instance that is there already: replace it, keep both, or refuse it.")
     ] = Exists.REPLACE,
@@ -87,10 +89,8 @@ def command(
 
     def work() -> ExitCode:
         service = StoreInFolder(_ready(folder, output), output, exists=exists, fsync=fsync)
-        with (
-            _stop_signals() as stopped,
-            _listening(host, port),
-            serve(
+        with _stop_signals() as stopped, ExitStack() as stack:
+            listening = serve(
                 host,
                 port,
                 service,
@@ -106,11 +106,13 @@ def command(
                 grace=grace,
                 report=output.report,
                 on_end=service.association_ended,
-            ) as server,
-        ):
-            where = f"{server.host} port {server.port}"
+            )
+            try:
+                server = stack.enter_context(listening)
+            except OSError as error:
+                raise _cannot_listen(host, port, error) from error
             output.record("listening", host=server.host, port=server.port, ae_title=ae_title, folder=str(folder))
-            output.line(f"listening on {where} as {ae_title}, storing into {folder}", GOOD)
+            output.line(f"listening on {server.host} port {server.port} as {ae_title}, storing into {folder}", GOOD)
             stopped.wait()
             output.line("stopping: waiting for the associations to end")
         output.record("stopped", stored=service.stored)
@@ -195,24 +197,19 @@ def _patience(acse: float, dimse: float) -> Limits:
     )
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[None]:
-    """What keeps us from listening, as a sentence."""
-    try:
-        yield
-    except OSError as error:
-        advice = "Is another server running there? --port takes another port." if port else ""
-        if port and port < 1024:
-            advice = "Ports below 1024 are the administrator's: --port takes another one, such as 11112."
-        message = f"cannot listen on {host} port {port}: {error.strerror or error}"
-        raise CommandError(ExitCode.NETWORK, message, advice) from error
+def _cannot_listen(host: str, port: int, error: OSError) -> CommandError:
+    advice = "Is another server running there? --port takes another port." if port else ""
+    if 0 < port < 1024:
+        advice = "Ports below 1024 are the administrator's: --port takes another one, such as 11112."
+    message = f"cannot listen on {host} port {port}: {error.strerror or error}"
+    return CommandError(ExitCode.NETWORK, message, advice)
 
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; the second does what it always does."""
     stopped = threading.Event()
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def stop(number: int, frame: object) -> None:
         for each, handler in before.items():

@@ -104,9 +104,7 @@ class _Result:
 class _Sending:
     """One run of the command: sends, tells of each file, and counts."""
 
-    def __init__(
-        self, target: Target, output: Output, progress: ByteProgress, *, priority: int, verbose: bool
-    ) -> None:
+    def __init__(self, target: Target, output: Output, progress: ByteProgress, *, priority: int, verbose: bool) -> None:
         self._target = target
         self._output = output
         self._progress = progress

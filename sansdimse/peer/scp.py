@@ -222,9 +222,7 @@ def _report(error: Exception, session: Session, where: str) -> None:
         session.report(error, where)
 
 
-def _respond(
-    operation: EchoSCP | StoreSCP, answer: _Answer, session: Session, where: str, otherwise: Status
-) -> None:
+def _respond(operation: EchoSCP | StoreSCP, answer: _Answer, session: Session, where: str, otherwise: Status) -> None:
     """Answer; with ``otherwise`` if that answer is none that can be given."""
     if not operation.may_respond:
         return

@@ -264,11 +264,14 @@ class Session:
     def _answer_release(self) -> None:
         """The peer wants to release: it may, when what it asked is answered (PS3.8 7.2.2.3).
 
-        In a collision nothing can be answered any more, so nothing is waited for.
+        What cannot be answered any more is not waited for: a data set that ended with the release, and in a
+        collision anything.
         """
-        state = self.engine.state
-        if state in (State.STA9, State.STA12) or (state is State.STA8 and not self.engine.unanswered):
-            self.engine.respond_release()
+        state, unanswered = self.engine.state, self.engine.unanswered
+        if state in (State.STA9, State.STA12) or (
+            state is State.STA8 and not any(operation.data_complete for operation in unanswered)
+        ):
+            self.engine.respond_release(force=True)
 
     def _end(self) -> None:
         self.ended = True

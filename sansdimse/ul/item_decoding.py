@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from sansdimse.deviations import Code
 from sansdimse.errors import RemoteProtocolError
+from sansdimse.limits import MOST_ITEMS
 from sansdimse.ul.items import (
     AbstractSyntax,
     ApplicationContext,
@@ -40,6 +41,8 @@ _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
 _TWO_U16: Final = Struct(">HH")
 
+_CONTAINERS: Final = frozenset({0x20, 0x21, 0x50})
+
 # A decoder is given the PDU's body, where the item's content starts and stops in it, and the item's
 # second byte.
 
@@ -61,6 +64,7 @@ def decode_items(data: bytes, start: int) -> tuple[tuple[Item, ...], bytes]:
 
 def _decoded(data: bytes, start: int, stop: int, decoders: dict[int, _Decoder]) -> tuple[tuple[Item, ...], int]:
     items: list[Item] = []
+    nested = 0
     while stop - start >= 4:
         item_type, reserved, length = _HEADER.unpack_from(data, start)
         start += 4
@@ -71,6 +75,10 @@ def _decoded(data: bytes, start: int, stop: int, decoders: dict[int, _Decoder]) 
             items.append(UnknownItem(item_type, data[start : start + length], reserved))
         else:
             items.append(decode(data, start, start + length, reserved))
+            if item_type in _CONTAINERS:
+                nested += len(items[-1].items)  # type: ignore[union-attr]
+        if len(items) + nested > MOST_ITEMS:
+            raise _malformed(item_type, f"is one of more than {MOST_ITEMS}")
         start += length
     return tuple(items), start
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pdu_strategies import top_items
 from sansdimse.deviations import Code
 from sansdimse.errors import RemoteProtocolError
+from sansdimse.limits import MOST_ITEMS
 from sansdimse.ul.item_decoding import KNOWN_ITEM_TYPES, decode_items
 from sansdimse.ul.items import (
     AbstractSyntax,
@@ -166,3 +167,15 @@ def test_the_fields_stand_where_the_standard_has_them() -> None:
         UserIdentityRQ(2, b"me", b"\0pw", 1, 5),
     )
     assert trailing == b"abc"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_no_more_items_than_the_limit(nested: bool) -> None:
+    """An item of four bytes takes some hundred of ours, so lengths alone bound too little."""
+    empty = b"\xee\0\0\0"
+    container = b"\x50\0" + (1000 * 4).to_bytes(2, "big") + empty * 1000
+    allowed = container * 16 if nested else empty * MOST_ITEMS
+    items, _ = decode_items(allowed, 0)
+    assert len(items) == (16 if nested else MOST_ITEMS)
+    with pytest.raises(RemoteProtocolError, match="one of more than"):
+        decode_items(allowed + (container if nested else empty), 0)

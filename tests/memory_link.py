@@ -1,0 +1,473 @@
+"""A link in memory: plain coroutines under a tiny scheduler, two ends joined by a wire, and no time that passes.
+
+Every run goes the same way. A task may be cancelled at its n-th suspension, whichever that is; so a test
+can cancel at each in turn. ``Wire`` holds what was written and not read, at most ``capacity`` bytes a way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from types import coroutine
+from typing import Any
+
+from engine_pair import Cut, acceptor, read, requestor, whole
+from sansdimse.association import Association
+from sansdimse.dataset import Instance
+from sansdimse.peer import scp
+from sansdimse.peer.link import Job
+from sansdimse.peer.scu import Peer
+from sansdimse.peer.session import Session
+from sansdimse.ul.negotiation import answer, propose
+from sansdimse.ul.parties import Acceptor, Requestor
+from sansdimse.ul.pdu import Pdu
+from sansdimse.ul.table import State
+
+
+class Cancelled(BaseException):
+    """What a loop throws into a task that is to end: no ``Exception``, as asyncio's and trio's."""
+
+
+class Signal:
+    """Set once; tasks wait for it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: list[Task] = []
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            self._loop.wake(task)
+
+    async def wait(self) -> None:
+        while not self.is_set:
+            await _suspend(self)
+
+    def park(self, task: Task) -> None:
+        self._waiting.append(task)
+
+
+@coroutine
+def _suspend(signal: Signal | None) -> Iterator[Signal | None]:
+    yield signal
+
+
+class Task:
+    """A coroutine that runs; ``cancel_at`` says at which suspension to cancel it, counted from 1.
+
+    With ``level`` it is cancelled at every later suspension as well, as trio does, else once, as asyncio.
+    """
+
+    def __init__(
+        self, loop: Loop, conversation: Coroutine[Any, Any, Any], cancel_at: int | None = None, level: bool = False
+    ) -> None:
+        self._loop = loop
+        self._coroutine = conversation
+        self._cancel_at = cancel_at
+        self._level = level
+        self._cancelling = False
+        self.suspensions = 0
+        self.done = False
+        self.error: BaseException | None = None
+        self.value: Any = None
+
+    def cancel(self) -> None:
+        if not self.done:
+            self._cancelling = True
+            self._loop.wake(self)
+
+    def step(self) -> None:
+        try:
+            if self._cancelling:
+                self._cancelling = False
+                waiting_for = self._coroutine.throw(Cancelled())
+            else:
+                waiting_for = self._coroutine.send(None)
+        except StopIteration as stop:
+            self.done, self.value = True, stop.value
+            return
+        except BaseException as error:
+            self.done, self.error = True, error
+            return
+        self.suspensions += 1
+        at = self._cancel_at
+        if at is not None and (self.suspensions == at or (self._level and self.suspensions > at)):
+            self.cancel()
+        elif waiting_for is None:
+            self._loop.wake(self)
+        else:
+            waiting_for.park(self)
+
+    @property
+    def cancelled(self) -> bool:
+        return isinstance(self.error, Cancelled)
+
+    def result(self) -> Any:
+        assert self.done, "it still waits"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class Uncancellable:
+    """A job of a link that cannot cancel, as a socket's."""
+
+    def cancel(self) -> None:
+        """It learns of the end where it waits."""
+
+
+class Loop:
+    """Who runs tasks and drives links, one after the other, until nothing moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ready: deque[Task] = deque()
+        self.tasks: list[Task] = []
+        self.links: list[MemoryLink] = []
+
+    def spawn(
+        self, conversation: Coroutine[Any, Any, Any], *, cancel_at: int | None = None, level: bool = False
+    ) -> Task:
+        task = Task(self, conversation, cancel_at, level)
+        self.tasks.append(task)
+        self.ready.append(task)
+        return task
+
+    def wake(self, task: Task) -> None:
+        if task not in self.ready:
+            self.ready.append(task)
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Until nothing moves, or ``until``."""
+        while not until():
+            if self.ready:
+                task = self.ready.popleft()
+                if not task.done:
+                    task.step()
+            elif not any([link.drive() for link in self.links]) and not self.ready:
+                return
+
+    def call(self, conversation: Coroutine[Any, Any, Any]) -> Any:
+        """Run everything until this one is done; its result. It is an error if it never is."""
+        task = self.spawn(conversation)
+        self.run(lambda: task.done)
+        return task.result()
+
+    def finish(self, conversation: Coroutine[Any, Any, Any]) -> Any:
+        """``call``, and then run until nothing moves."""
+        value = self.call(conversation)
+        self.run()
+        return value
+
+    def pass_time(self, seconds: float) -> None:
+        """The clock jumps."""
+        self.now += seconds
+        for link in self.links:
+            link.engine.handle_timeout(self.now)
+            link.session.pump()
+        self.run()
+
+    @property
+    def waiting(self) -> list[Task]:
+        """The tasks that are not done."""
+        return [task for task in self.tasks if not task.done]
+
+
+class Pipe:
+    """One way of a wire."""
+
+    def __init__(self, capacity: int = 1 << 40) -> None:
+        self.capacity = capacity
+        self.data = bytearray()
+        self.closed = False
+        self.error: str | None = None
+
+    @property
+    def room(self) -> int:
+        return self.capacity - len(self.data)
+
+    def take(self) -> bytes:
+        data = bytes(self.data)
+        self.data.clear()
+        return data
+
+
+class MemoryLink:
+    """A link over two pipes. ``files`` are what ``open_instance`` finds; ``opened`` counts those still open."""
+
+    session: Session
+
+    def __init__(self, loop: Loop, engine: Association, incoming: Pipe, outgoing: Pipe, *, cut: Cut = whole) -> None:
+        self.loop = loop
+        self.engine = engine
+        self.incoming = incoming
+        self.outgoing = outgoing
+        self.cut = cut
+        self.files: dict[str, Instance | Exception] = {}
+        self.opened = 0
+        self.can_cancel = True
+        self.kicks = 0
+        self.highest_unsent = 0
+        self._unwritten = bytearray()
+        self._heard_all = False
+        self._unread: deque[bytes] = deque()
+        self._flushing: list[Signal] = []
+        loop.links.append(self)
+
+    # what conversations ask
+
+    def signal(self) -> Signal:
+        return Signal(self.loop)
+
+    def spawn(self, conversation: Coroutine[Any, Any, None]) -> Job:
+        task = self.loop.spawn(conversation)
+        return task if self.can_cancel else Uncancellable()
+
+    def kick(self) -> None:
+        self.kicks += 1
+
+    async def flush(self) -> None:
+        self.kick()
+        await _suspend(None)
+        while self.engine.bytes_unsent >= self.engine.limits.output_high_water and not self.session.ended:
+            signal = self.signal()
+            self._flushing.append(signal)
+            await signal.wait()
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        await _suspend(None)  # a worker thread takes its time
+        return function(*args)
+
+    def block_on(self, conversation: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.call(conversation)
+
+    def open_instance(self, path: Any) -> AbstractContextManager[Instance]:
+        @contextmanager
+        def opening() -> Iterator[Instance]:
+            file = self.files[path]
+            if isinstance(file, Exception):
+                raise file
+            self.opened += 1
+            try:
+                yield file
+            finally:
+                self.opened -= 1
+
+        return opening()
+
+    # the driver
+
+    def drive(self) -> bool:
+        """Write, read, and tell; whether anything moved."""
+        self.session.pump()
+        moved = self._write()
+        moved |= self._read()
+        if self.session.ended and not self._unwritten and not self.outgoing.closed and not self.engine.bytes_unsent:
+            self.outgoing.closed = moved = True
+        return moved
+
+    def _write(self) -> bool:
+        moved = False
+        while True:
+            self.highest_unsent = max(self.highest_unsent, self.engine.bytes_unsent)
+            if not self._unwritten:
+                for buffer in self.engine.data_to_send(self.loop.now):
+                    self._unwritten += buffer
+            written = self._unwritten[: max(0, self.outgoing.room)]
+            del self._unwritten[: len(written)]
+            if not written:
+                break
+            moved = True
+            if not self.outgoing.closed:
+                self.outgoing.data += written
+        if self.session.ended or self.engine.bytes_unsent < self.engine.limits.output_high_water:
+            flushing, self._flushing = self._flushing, []
+            for signal in flushing:
+                signal.set()
+        return moved
+
+    def _read(self) -> bool:
+        moved = False
+        while not (self.session.stalled or self._heard_all):
+            if self._unread:
+                self.engine.receive_data(self._unread.popleft(), self.loop.now)
+            elif data := self.incoming.take():
+                self._unread.extend(self.cut(data))
+            elif self.incoming.closed:
+                self._heard_all = True
+                self.engine.receive_eof(self.loop.now, self.incoming.error)
+            else:
+                break
+            moved = True
+            self.session.pump()
+        return moved
+
+
+class Raw:
+    """A scripted peer: it says what the test says, and never reads by itself."""
+
+    def __init__(self, loop: Loop, incoming: Pipe, outgoing: Pipe) -> None:
+        self.loop = loop
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    def send(self, *parts: bytes | Pdu) -> None:
+        """Say this, and let the other end do what it does with it."""
+        for part in parts:
+            self._outgoing.data += part if isinstance(part, bytes) else part.encode()
+        self.loop.run()
+
+    def heard(self) -> bytes:
+        """The bytes that came since the last time."""
+        self.loop.run()
+        return self._incoming.take()
+
+    def said(self) -> list[Any]:
+        """What came since the last time, as messages, data sets and PDUs."""
+        return read(self.heard())
+
+    def vanish(self, error: str | None = None) -> None:
+        """Close the connection, or break it."""
+        self._outgoing.error = error
+        self._outgoing.closed = True
+        self.loop.run()
+
+    @property
+    def hung_up_on(self) -> bool:
+        """Whether the other end has closed."""
+        self.loop.run()
+        return self._incoming.closed
+
+
+Report = list[tuple[BaseException, str]]
+
+
+def _session(
+    loop: Loop,
+    config: Requestor | Acceptor,
+    incoming: Pipe,
+    outgoing: Pipe,
+    service: object | None,
+    cut: Cut,
+    reports: Report,
+) -> Session:
+    engine = Association(config, now=loop.now)
+    link = MemoryLink(loop, engine, incoming, outgoing, cut=cut)
+    serve = None if service is None else partial(scp.serve, service)
+    session = link.session = Session(
+        engine, link, address="memory", serve=serve, report=lambda error, where: reports.append((error, where))
+    )
+    engine.transport_opened(loop.now)
+    return session
+
+
+class Joined:
+    """Two sessions on one wire: ``scu`` opened it, ``scp`` answers with ``service``."""
+
+    def __init__(
+        self,
+        service: object | None = None,
+        *,
+        scu_service: object | None = None,
+        ours: Requestor | None = None,
+        theirs: Acceptor | None = None,
+        cut: Cut = whole,
+        capacity: int = 1 << 40,
+    ) -> None:
+        self.loop = Loop()
+        self.reports: Report = []
+        there, back = Pipe(capacity), Pipe(capacity)
+        ours = ours or requestor()
+        theirs = theirs or acceptor()
+        self.scu = _session(self.loop, ours, back, there, scu_service, cut, self.reports)
+        self.scp = _session(self.loop, theirs, there, back, service or Anything(), cut, self.reports)
+        self.peer = Peer(self.scu)
+        self.there, self.back = there, back
+        self.scu_link: MemoryLink = self.scu.link  # type: ignore[assignment]
+        self.scp_link: MemoryLink = self.scp.link  # type: ignore[assignment]
+        self.loop.call(self.scu.established())
+
+    @property
+    def sessions(self) -> Iterable[Session]:
+        return (self.scu, self.scp)
+
+
+class Anything:
+    """A service that takes all and keeps it."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    async def c_store(self, store: scp.Store) -> int:
+        self.stored[store.sop_instance_uid] = await store.read()
+        return 0
+
+
+class Alone:
+    """One session before a scripted peer, established; ``engine_pair``'s requestor or acceptor."""
+
+    def __init__(
+        self,
+        service: object | None = None,
+        *,
+        config: Requestor | Acceptor | None = None,
+        other: Requestor | Acceptor | None = None,
+        cut: Cut = whole,
+        capacity: int = 1 << 40,
+        establish: bool = True,
+    ) -> None:
+        self.loop = Loop()
+        self.reports: Report = []
+        self.config = config or (requestor() if service is None else acceptor())
+        self.other = other
+        into, out = Pipe(), Pipe(capacity)
+        self.out = out
+        self.session = _session(self.loop, self.config, into, out, service, cut, self.reports)
+        self.link: MemoryLink = self.session.link  # type: ignore[assignment]
+        self.engine = self.session.engine
+        self.peer = Peer(self.session)
+        self.raw = Raw(self.loop, out, into)
+        if establish:
+            self.establish()
+
+    def establish(self) -> None:
+        """Ask or answer as the other side would."""
+        if isinstance(self.config, Requestor):
+            self.raw.heard()
+            assert self.engine.request is not None
+            other = self.other if isinstance(self.other, Acceptor) else acceptor()
+            self.raw.send(answer(other, self.engine.request))
+        else:
+            self.raw.send(propose(self.other if isinstance(self.other, Requestor) else requestor()))
+            self.raw.heard()
+        assert self.engine.state is State.STA6
+
+
+def nothing_left(session: Session) -> bool:
+    """Whether no conversation left anything behind."""
+    engine = session.engine
+    return not (session._inboxes or session._jobs or engine.outstanding or engine.unanswered)
+
+
+def instance(
+    size: int = 1000, uid: str = "1.2.3.4", *, piece: int = 65536, sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
+) -> Instance:
+    """An instance of ``size`` bytes that are no data set, in pieces."""
+    data = memoryview(content(size))
+    return Instance(
+        sop_class,
+        uid,
+        "1.2.840.10008.1.2.1",
+        size,
+        lambda: (data[at : at + piece] for at in range(0, size, piece)),
+    )
+
+
+def content(size: int) -> bytes:
+    """The bytes of ``instance``."""
+    return (bytes(range(251)) * (size // 251 + 1))[:size]

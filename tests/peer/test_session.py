@@ -1,0 +1,596 @@
+"""Every event reaches the conversation it belongs to; what ends one conversation leaves the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine_pair import ABORT, CONTEXTS, CT, RELEASE_RP, RELEASE_RQ, acceptor, bytewise, data, echo_rq, echo_rsp
+from engine_pair import command, requestor, store_rq, whole
+from memory_link import Alone, Anything, Cancelled, Joined, MemoryLink, Signal, content, instance, nothing_left
+from sansdimse.association import Association
+from sansdimse.dimse.messages import CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
+from sansdimse.limits import Limits
+from sansdimse.outcome import OutcomeKind, Side
+from sansdimse.peer import session as session_module
+from sansdimse.peer.scp import Echo, Store
+from sansdimse.peer.scu import Peer
+from sansdimse.peer.session import AssociationLost, Session
+from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
+from sansdimse.ul.table import State
+from sansdimse.ul.timers import Timer
+
+MIB = 1 << 20
+
+
+class Gate:
+    """A service whose handlers wait until they are let on; it counts how many are inside at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = 0
+        self.open = False
+        self.gates: list[Signal] = []
+        self.stored: dict[str, bytes] = {}
+        self.lost: list[AssociationLost] = []
+        self.cancelled = 0
+
+    async def c_echo(self, echo: Echo) -> int:
+        await self._inside(echo)
+        return 0
+
+    async def c_store(self, store: Store) -> int:
+        await self._inside(store)
+        try:
+            self.stored[store.sop_instance_uid] = await store.read()
+        except AssociationLost as error:
+            self.lost.append(error)
+            raise
+        except Cancelled:
+            self.cancelled += 1
+            raise
+        # a warning that tells which of the requests this answers
+        return 0xB000 | int(store.sop_instance_uid.rpartition(".")[2])
+
+    async def _inside(self, conversation: Any) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            if not self.open:
+                signal = conversation._session.link.signal()
+                self.gates.append(signal)
+                await signal.wait()
+        except Cancelled:
+            self.cancelled += 1
+            raise
+        finally:
+            self.inside -= 1
+
+    def let_on(self) -> None:
+        self.open = True
+        gates, self.gates = self.gates, []
+        for gate in gates:
+            gate.set()
+
+
+class Lost:
+    """A service that takes what comes, and remembers how each handler ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+
+    async def c_store(self, store: Store) -> int:
+        try:
+            await store.read()
+        except BaseException as error:
+            self.ends.append(type(error).__name__)
+            raise
+        self.ends.append("complete")
+        return 0
+
+
+def windowed(service: object, window: int, **settings: Any) -> Joined:
+    asked = AsynchronousOperationsWindow(window, window)
+    return Joined(service, ours=requestor(window=asked), theirs=acceptor(window=asked), **settings)
+
+
+# ---------------------------------------------------------------- several conversations on one association
+
+
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("capacity", [1 << 40, 70_000])
+def test_two_stores_and_two_echoes_at_once_are_each_answered_with_their_own(window: int, capacity: int) -> None:
+    service = Gate()
+    service.open = True
+    joined = windowed(service, window, capacity=capacity)
+    loop, peer = joined.loop, joined.peer
+    sizes = {"1.2.1": 700_000, "1.2.2": 300_002}
+    stores = [loop.spawn(peer.c_store(instance(size, uid))) for uid, size in sizes.items()]
+    echoes = [loop.spawn(peer.c_echo()) for _ in range(2)]
+    loop.run()
+    assert [int(task.result()) for task in stores] == [0xB001, 0xB002]
+    assert [int(task.result()) for task in echoes] == [0, 0]
+    assert service.stored == {uid: content(size) for uid, size in sizes.items()}
+    assert all(map(nothing_left, joined.sessions))
+    assert loop.finish(peer.release()).kind is OutcomeKind.RELEASED
+    assert not loop.waiting
+    assert not joined.reports
+
+
+@pytest.mark.parametrize(("window", "inside"), [(1, 1), (2, 2), (3, 3), (8, 4)])
+def test_as_many_requests_overlap_as_the_window_lets(window: int, inside: int) -> None:
+    service = Gate()
+    joined = windowed(service, window)
+    loop, peer = joined.loop, joined.peer
+    asked = [peer.c_echo(), peer.c_store(instance(uid="1.2.1")), peer.c_echo(), peer.c_store(instance(uid="1.2.2"))]
+    tasks = [loop.spawn(each) for each in asked]
+    loop.run()
+    assert service.inside == len(joined.scu.engine.outstanding) == inside
+    service.let_on()
+    loop.run()
+    assert [int(task.result()) for task in tasks] == [0, 0xB001, 0, 0xB002]
+    assert service.most == inside
+
+
+def test_a_handler_that_waits_does_not_hold_up_the_next() -> None:
+    service = Gate()
+    joined = windowed(service, 2)
+    loop, peer = joined.loop, joined.peer
+    first = loop.spawn(peer.c_store(instance(uid="1.2.1")))
+    loop.run()
+    service.open = True
+    assert loop.call(peer.c_store(instance(uid="1.2.2"))) == 0xB002
+    assert not first.done
+    service.let_on()
+    loop.run()
+    assert first.result() == 0xB001
+
+
+def test_both_ends_ask_and_serve_at_once() -> None:
+    ours, theirs = Anything(), Anything()
+    joined = Joined(theirs, scu_service=ours, capacity=50_000)
+    loop = joined.loop
+    back = Peer(joined.scp)
+    tasks = [loop.spawn(joined.peer.c_store(instance(900_000, "1.2.1"))), loop.spawn(back.c_store(instance(800_000)))]
+    loop.run()
+    assert [task.result() for task in tasks] == [0, 0]
+    assert theirs.stored == {"1.2.1": content(900_000)}
+    assert ours.stored == {"1.2.3.4": content(800_000)}
+    assert loop.finish(back.release()).kind is OutcomeKind.RELEASED
+    assert not loop.waiting
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(1, 40_000), min_size=1, max_size=5), st.integers(1, 5), st.integers(13, 100_000))
+def test_whatever_is_stored_arrives_whole_in_any_chunks(sizes: list[int], window: int, chunk: int) -> None:
+    def cut(data: bytes) -> list[bytes]:
+        return [data[at : at + chunk] for at in range(0, len(data), chunk)]
+
+    service = Gate()
+    service.open = True
+    joined = windowed(service, window, cut=cut, capacity=100_000)
+    wanted = {f"1.2.{number}": 2 * size for number, size in enumerate(sizes, 1)}
+    tasks = [joined.loop.spawn(joined.peer.c_store(instance(size, uid))) for uid, size in wanted.items()]
+    joined.loop.run()
+    assert [task.result() for task in tasks] == [0xB000 | number for number in range(1, len(sizes) + 1)]
+    assert service.stored == {uid: content(size) for uid, size in wanted.items()}
+
+
+# ---------------------------------------------------------------- back-pressure
+
+
+def test_a_slow_handler_stops_the_reading_and_goes_on_where_it_was() -> None:
+    service = Gate()
+    joined = Joined(service, capacity=100_000)
+    loop = joined.loop
+    store = loop.spawn(joined.peer.c_store(instance(5 * MIB, "1.2.1")))
+    loop.run()
+    scp = joined.scp
+    (inbox,) = scp._inboxes.values()
+    assert scp.stalled
+    assert MIB <= inbox.size < MIB + 300_000
+    assert joined.there.data, "what is not read stays on the wire"
+    unsent = joined.scu.engine.bytes_unsent
+    assert unsent >= joined.scu.engine.limits.output_high_water, "the sender is held"
+    assert joined.scu_link.highest_unsent < joined.scu.engine.limits.output_high_water + 256 * 1024
+    kicks = joined.scp_link.kicks
+    service.let_on()
+    loop.run()
+    assert joined.scp_link.kicks > kicks
+    assert store.result() == 0xB001
+    assert service.stored["1.2.1"] == content(5 * MIB)
+    assert not scp.stalled
+
+
+def test_pieces_of_one_byte_are_bounded_by_what_they_cost() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(store_rq(), *[data(3, b"x", is_last=False)] * 20_000)
+    (inbox,) = alone.session._inboxes.values()
+    assert alone.session.stalled
+    assert len(inbox.events) < 5000
+
+
+def test_what_waits_for_the_peer_stands_still_while_we_do_not_read() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(store_rq(), *[data(3, bytes(60_000), is_last=False)] * 30)
+    assert alone.session.stalled
+    alone.loop.pass_time(100_000.0)
+    assert alone.session.outcome is None
+    service.let_on()
+    alone.loop.run()
+    alone.loop.pass_time(Limits().message_completion or 0)
+    assert alone.session.outcome is not None
+    assert alone.session.outcome.timer is Timer.MESSAGE_COMPLETION
+
+
+def test_a_failure_told_early_frees_the_inbox_and_the_rest_is_discarded() -> None:
+    class Refuses:
+        async def c_store(self, store: Store) -> int:
+            assert len(await anext(store)) > 0
+            return 0xA700
+
+    joined = Joined(Refuses(), capacity=100_000)
+    assert joined.loop.call(joined.peer.c_store(instance(8 * MIB))) == 0xA700
+    joined.loop.run()
+    assert joined.loop.call(joined.peer.c_echo()) == 0
+    assert all(map(nothing_left, joined.sessions))
+    assert joined.scp.engine.outcome is None
+
+
+# ---------------------------------------------------------------- the ends, as acceptor
+
+STORE = [store_rq(), data(3, b"one!", is_last=False), data(3, b"two!", is_last=False), data(3, b"end!")]
+
+WHOLE_PDUS = [0, len(STORE[0]), len(b"".join(STORE[:2])), len(b"".join(STORE[:3]))]
+HALF_PDUS = [10, len(STORE[0]) + 20, len(b"".join(STORE)) - 1]
+
+
+@pytest.mark.parametrize("cut", [whole, bytewise])
+@pytest.mark.parametrize("can_cancel", [False, True])
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [(said, "abort") for said in WHOLE_PDUS]
+    + [(said, end) for said in WHOLE_PDUS + HALF_PDUS for end in ("close", "reset")],
+)
+def test_the_peer_goes_in_the_middle_of_its_store(
+    cut: Callable[..., Any], can_cancel: bool, said: int, end: str
+) -> None:
+    service = Lost()
+    alone = Alone(service, cut=cut)
+    alone.link.can_cancel = can_cancel
+    alone.raw.send(b"".join(STORE)[:said])
+    if end == "abort":
+        alone.raw.send(ABORT)
+    else:
+        alone.raw.vanish("connection reset" if end == "reset" else None)
+    outcome = alone.loop.call(alone.session.end())
+    alone.loop.run()
+    assert outcome.kind is (OutcomeKind.ABORTED if end == "abort" else OutcomeKind.CLOSED)
+    assert outcome.by is (Side.NETWORK if end == "reset" else Side.PEER)
+    told = said >= len(STORE[0])
+    assert service.ends == (["Cancelled" if can_cancel else "AssociationLost"] if told else [])
+    assert outcome.outstanding == told
+    assert not alone.reports
+    assert nothing_left(alone.session)
+    assert not alone.loop.waiting
+    assert alone.raw.hung_up_on
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_the_peer_releases_at_each_step_of_its_store(steps: int) -> None:
+    service = Lost()
+    alone = Alone(service)
+    alone.raw.send(*STORE[:steps], RELEASE_RQ)
+    outcome = alone.session.outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.by) == (OutcomeKind.RELEASED, Side.PEER)
+    said = alone.raw.said()
+    assert isinstance(said[-1], AReleaseRP)
+    assert [message.status for message in said[:-1]] == ([0] if steps == 4 else [])
+    assert service.ends == ([] if steps == 0 else ["complete"] if steps == 4 else ["AssociationLost"])
+    alone.raw.vanish()
+    assert alone.loop.call(alone.session.end()).kind is OutcomeKind.RELEASED
+    assert nothing_left(alone.session)
+    assert not alone.reports
+
+
+def test_a_release_is_answered_when_the_handlers_are_done() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(echo_rq(1), RELEASE_RQ)
+    assert alone.raw.said() == []
+    assert alone.engine.state is State.STA8
+    service.let_on()
+    response, released = alone.raw.said()
+    assert isinstance(response, CEchoRSP)
+    assert isinstance(released, AReleaseRP)
+
+
+def test_requests_held_beyond_the_window_are_answered_before_the_release() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(echo_rq(1), echo_rq(2), echo_rq(3), RELEASE_RQ)
+    service.let_on()
+    said = alone.raw.said()
+    assert [message.message_id_being_responded_to for message in said[:-1]] == [1, 2, 3]
+    assert isinstance(said[-1], AReleaseRP)
+
+
+def test_the_association_ends_while_a_handler_works_on_what_it_has() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(echo_rq(1))
+    alone.raw.vanish()
+    assert service.cancelled == 1
+    assert service.inside == 0
+    assert nothing_left(alone.session)
+    assert not alone.loop.waiting
+    assert alone.session.outcome is not None
+    assert alone.session.outcome.outstanding == 1
+
+
+def test_a_request_that_was_never_served_leaves_nothing_either() -> None:
+    """The end comes with the request, so its conversation is ended before it began."""
+    service = Gate()
+    alone = Alone(service)
+    alone.raw._outgoing.closed = True
+    alone.raw.send(echo_rq(1))
+    assert alone.session.ended
+    assert service.most == 0
+    assert not alone.loop.waiting
+    assert not alone.session._jobs
+
+
+# ---------------------------------------------------------------- the ends, as requestor
+
+
+@pytest.mark.parametrize("first", ["scu", "scp"])
+def test_both_release_at_once(first: str) -> None:
+    joined = Joined()
+    tasks = [joined.loop.spawn(Peer(session).release()) for session in joined.sessions]
+    if first == "scp":
+        joined.loop.ready.reverse()
+    joined.loop.run()
+    assert [task.result().kind for task in tasks] == [OutcomeKind.RELEASED] * 2
+    assert not joined.loop.waiting
+
+
+@pytest.mark.parametrize("acceptor_too", [False, True])
+def test_a_release_that_crosses_a_request_is_not_held_up_by_it(acceptor_too: bool) -> None:
+    """In Sta7 to Sta12 nothing can be answered (PS3.8 Table 9-10): not by a handler, not without one."""
+    service = Gate()
+    if acceptor_too:
+        alone = Alone(service)
+    else:
+        alone = Alone(config=requestor(), other=acceptor())
+        alone.session._serve = lambda session, event: _serve(service, session, event)
+    task = alone.loop.spawn(alone.peer.release())
+    alone.loop.run()
+    assert alone.engine.state is State.STA7
+    alone.raw.send(echo_rq(1), RELEASE_RQ)
+    if acceptor_too:
+        assert alone.engine.state is State.STA10
+        alone.raw.send(RELEASE_RP)
+    else:
+        assert alone.engine.state is State.STA11
+        alone.raw.send(RELEASE_RP)
+    service.let_on()
+    alone.raw.vanish()
+    assert task.result().kind is OutcomeKind.RELEASED
+    assert not alone.reports
+    assert [type(each) for each in alone.raw.said()] == [AReleaseRQ, AReleaseRP]
+
+
+async def _serve(service: Gate, session: Session, event: Any) -> None:
+    await service.c_echo(Echo(session, event.operation))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (echo_rq(1), CEchoRSP),
+        (store_rq(1) + data(3, b"data"), CStoreRSP),
+        (command(3, NDeleteRQ(message_id=1, requested_sop_class_uid=CT, requested_sop_instance_uid="1.2")), NDeleteRSP),
+    ],
+    ids=["echo", "store", "unknown to us"],
+)
+@pytest.mark.parametrize("releasing", [False, True])
+def test_what_nobody_serves_is_refused_if_it_still_can_be(asked: bytes, answered: type, releasing: bool) -> None:
+    alone = Alone()
+    task = None
+    if releasing:
+        task = alone.loop.spawn(alone.peer.release())
+        alone.loop.run()
+        alone.raw.said()
+    alone.raw.send(asked)
+    said = alone.raw.said()
+    if task is None:
+        (response,) = said
+        assert isinstance(response, answered)
+        assert response.status in (0x0122, 0x0211)
+        assert nothing_left(alone.session)
+        return
+    assert said == []
+    alone.raw.send(RELEASE_RP)
+    assert task.result().kind is OutcomeKind.RELEASED
+
+
+def test_an_outstanding_request_learns_at_once_that_the_peer_has_released() -> None:
+    alone = Alone()
+    task = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    alone.raw.send(RELEASE_RQ)
+    with pytest.raises(AssociationLost) as lost:
+        task.result()
+    assert lost.value.outcome.kind is OutcomeKind.RELEASED
+    assert "released by the peer" in str(lost.value)
+    assert nothing_left(alone.session)
+
+
+def test_a_request_that_waits_for_the_window_learns_that_the_association_is_lost() -> None:
+    alone = Alone()
+    tasks = [alone.loop.spawn(alone.peer.c_echo()) for _ in range(3)]
+    alone.loop.run()
+    alone.raw.send(ABORT)
+    for task in tasks:
+        with pytest.raises(AssociationLost):
+            task.result()
+    assert not alone.loop.waiting
+
+
+def test_the_window_is_free_again_when_an_abandoned_request_was_answered() -> None:
+    """That answer is told to nobody, and yet whoever waits for room has to learn of it."""
+    alone = Alone()
+    first = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    second = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    first.cancel()
+    alone.loop.run()
+    assert [request.message_id for request in alone.engine.outstanding] == [1]
+    alone.raw.send(echo_rsp(1))
+    assert [request.message_id for request in alone.engine.outstanding] == [2]
+    alone.raw.send(echo_rsp(2))
+    assert second.result() == 0
+
+
+def test_abort_wakes_who_waits_before_the_peer_has_closed() -> None:
+    alone = Alone()
+    task = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    alone.session.abort()
+    alone.loop.run()
+    assert alone.engine.state is State.STA13
+    with pytest.raises(AssociationLost):
+        task.result()
+    assert isinstance(alone.raw.said()[-1], AAbort)
+    alone.session.abort()
+    assert alone.raw.said() == []
+
+
+# ---------------------------------------------------------------- cancelled handlers
+
+
+@pytest.mark.parametrize("level", [False, True])
+@pytest.mark.parametrize("asked", [echo_rq(1), b"".join(STORE)], ids=["echo", "store"])
+def test_a_handler_cancelled_at_any_await_leaves_an_answered_request(level: bool, asked: bytes) -> None:
+    for at in range(1, 20):
+        service = Gate()
+        service.open = False
+        alone = Alone(service, cut=bytewise)
+        spawn = alone.link.spawn
+        alone.link.spawn = lambda conversation, at=at: alone.loop.spawn(  # type: ignore[method-assign,misc]
+            conversation, cancel_at=at, level=level
+        )
+        for byte in range(0, len(asked), 7):
+            alone.raw.send(asked[byte : byte + 7])
+            service.let_on()
+        alone.link.spawn = spawn  # type: ignore[method-assign]
+        (response,) = alone.raw.said()
+        served = alone.loop.tasks[-1]
+        assert response.status == (0x0110 if served.cancelled else 0 if isinstance(response, CEchoRSP) else 0xB004)
+        assert nothing_left(alone.session)
+        alone.raw.send(echo_rq(2))
+        assert [message.status for message in alone.raw.said()] == [0]
+        alone.raw.send(RELEASE_RQ)
+        assert isinstance(alone.raw.said()[-1], AReleaseRP)
+        if not served.cancelled:
+            assert at > 1, "it never waited"
+            return
+    raise AssertionError("it never ran to its end")
+
+
+# ---------------------------------------------------------------- before, and the rest
+
+
+def test_the_acceptor_decides_by_what_it_was_given() -> None:
+    def decide(engine: Association) -> AAssociateAC | AAssociateRJ:
+        assert isinstance(engine.proposed_answer(), AAssociateAC)
+        return AAssociateRJ(2, 3, 2)
+
+    alone = Alone(Gate(), establish=False)
+    alone.session._decide = decide
+    with pytest.raises(RuntimeError, match="not established"):
+        alone.session.info()
+    engine = Association(requestor(), now=0.0)
+    engine.transport_opened(0.0)
+    engine.next_event()
+    alone.raw.send(b"".join(map(bytes, engine.data_to_send(0.0))))
+    assert alone.raw.said() == [AAssociateRJ(2, 3, 2)]
+    alone.raw.vanish()
+    assert alone.loop.call(alone.session.end()).kind is OutcomeKind.REJECTED
+
+
+def test_a_rejected_association_is_lost_to_whoever_waits_for_it() -> None:
+    alone = Alone(establish=False)
+    task = alone.loop.spawn(alone.session.established())
+    alone.loop.run()
+    assert not task.done
+    alone.raw.send(AAssociateRJ(1, 1, 7))
+    with pytest.raises(AssociationLost, match="called AE title not recognized"):
+        task.result()
+
+
+def test_who_is_at_the_other_end() -> None:
+    joined = Joined()
+    for session in joined.sessions:
+        info = session.info()
+        assert (info.calling_ae_title, info.called_ae_title, info.address) == ("ME", "YOU", "memory")
+        assert info.agreement is session.engine.agreement
+
+
+def test_events_of_a_request_without_an_inbox_are_dropped() -> None:
+    alone = Alone()
+    alone.engine.c_echo()
+    alone.link.kick()
+    alone.raw.send(echo_rsp(1))
+    assert nothing_left(alone.session)
+    assert alone.loop.call(_echo(alone)) == 0
+
+
+async def _echo(alone: Alone) -> int:
+    task = alone.loop.spawn(alone.peer.c_echo())
+    while not task.done:
+        alone.raw._outgoing.data += echo_rsp(2) if alone.engine.outstanding else b""
+        await alone.link.call(int)
+    return int(task.result())
+
+
+def test_an_inbox_is_the_one_that_was_opened() -> None:
+    alone = Alone()
+    operation = alone.engine.c_echo()
+    inbox = alone.session.open_inbox(operation)
+    assert alone.session.inbox(operation) is inbox
+    inbox.wake()
+    alone.session.close_inbox(operation)
+    alone.session.close_inbox(operation)
+    with pytest.raises(KeyError):
+        alone.session.inbox(operation)
+
+
+def test_an_end_without_an_outcome_is_a_bug_of_ours() -> None:
+    alone = Alone()
+    alone.session.ended = True
+    with pytest.raises(RuntimeError, match="without an outcome"):
+        alone.loop.call(alone.session.end())
+
+
+def test_by_default_reports_go_nowhere_and_the_proposed_answer_is_given() -> None:
+    session = Session(Association(acceptor(), now=0.0), None)  # type: ignore[arg-type]
+    assert session.report(ValueError(), "") is None
+    assert session.outcome is None
+    assert not session.stalled
+
+
+def test_the_bound_of_an_inbox_is_what_the_docs_say() -> None:
+    assert session_module._INBOX_BYTES == MIB
+    assert replace(Limits()) == Limits()
+    assert len(CONTEXTS) == 3
+    assert MemoryLink.__init__ is not object.__init__
