@@ -181,7 +181,7 @@ def exchange(what: str, size: int, max_pdu: int, folder: Path | None, path: Path
 
 def measure(size: int) -> list[dict[str, Any]]:
     """Every exchange, in a folder of memory where there is one."""
-    memory = Path("/dev/shm")  # noqa: S108 - what is measured is no disk
+    memory = Path("/dev/shm")
     results = []
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
         folder = Path(name)

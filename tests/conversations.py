@@ -147,7 +147,7 @@ def _broken(draw: st.DrawFn) -> bytes:
 
 _bytes = st.one_of(_sound, _sound, _sound, _broken(), st.binary(min_size=1, max_size=20))
 VERBS = (
-    "accept reject release force_release respond_release force_respond_release abort echo store cancel abandon "
+    "accept reject release force_release respond_release force_respond_release abort echo store mistake cancel abandon "
     "answer refuse piece last_piece"
 ).split()
 _verbs = st.sampled_from(VERBS)
@@ -178,6 +178,8 @@ _courses: st.SearchStrategy[list[Step]] = st.one_of(
     st.tuples(st.just("echo"), _replies).map(list),
     st.tuples(st.just("store"), st.just("piece"), st.just("last_piece"), _replies).map(list),
     st.tuples(st.just("store"), st.just("piece"), _replies, _verbs, st.just("last_piece")).map(list),
+    st.tuples(st.just("store"), st.just("piece"), st.just("force_release"), _replies).map(list),
+    st.tuples(st.just("mistake"), st.just("echo")).map(list),
     st.tuples(st.just("store"), st.just("store"), st.just("last_piece"), _verbs, st.just("last_piece")).map(list),
     st.tuples(st.one_of(_stores(), st.builds(echo_rq, _ids)), st.just("answer")).map(list),
     st.tuples(_stores(), _stores(), st.just("answer"), st.just("refuse")).map(list),
@@ -291,6 +293,8 @@ class Run:
                 self.operations.append(engine.c_echo())
             case "store":
                 self.operations.append(engine.c_store(CT, INSTANCE))
+            case "mistake":
+                engine.c_store(CT, "not a UID")
             case "cancel" | "abandon":
                 if ours:
                     getattr(ours[-1], verb)()

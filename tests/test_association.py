@@ -69,7 +69,7 @@ from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, PDataTF
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
-few = settings(max_examples=120)
+few = settings(max_examples=3000)
 
 # ================================================================ the promises
 
@@ -360,7 +360,12 @@ def test_lenient_swallows_data_that_nobody_announced() -> None:
 @pytest.mark.parametrize("first", [b"", echo_rq()])
 def test_a_context_that_was_not_accepted_is_an_invalid_pdu(first: bytes) -> None:
     end = Scripted.established(acceptor())
-    assert cause(end.send(first, echo_rq(context_id=5))[-1:]) == (2, 6, Code.PDV_CONTEXT_UNKNOWN)
+    assert cause(end.send(first, echo_rq(context_id=5), b"junk is not answered")[-1:]) == (
+        2,
+        6,
+        Code.PDV_CONTEXT_UNKNOWN,
+    )
+    assert end.send(b"nor is what comes later") == []
     assert end.said() == [AAbort(2, 6)]
 
 

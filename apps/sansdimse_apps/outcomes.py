@@ -107,6 +107,7 @@ def _timed_out(outcome: Outcome, target: Target) -> CommandError:
 
 
 def _unreachable(outcome: Outcome, target: Target) -> CommandError:
-    reasons = "; ".join(dict.fromkeys((outcome.error or "no reason was given").split("; ")))
+    reasons = (outcome.error or "no reason was given").replace(f"{target.host} port {target.port}: ", "")
+    reasons = "; ".join(dict.fromkeys(reasons.removeprefix(f"{target.host}: ").split("; ")))
     advice = f"Is a DICOM server listening on {target}?" if "refused" in reasons else _OUT_OF_REACH
     return CommandError(ExitCode.NETWORK, f"{target} cannot be reached: {reasons}", advice)

@@ -48,7 +48,7 @@ class PriorityName(StrEnum):
 def command(
     host: Host,
     port: Port,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files, and folders that hold some.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, and folders that hold some.")],
     calling: Calling = "SANSDIMSE",
     called: Called = "ANY-SCP",
     priority: Annotated[PriorityName, typer.Option("--priority", help="Most servers ignore it.")] = PriorityName.MEDIUM,

@@ -46,7 +46,7 @@ class Seen:
         arrow = "-->" if self.side is Side.LOCAL else "<--"
         many = f" x {self.pdus:,}" if self.pdus > 1 else ""
         context = "" if self.context_id is None else f" [context {self.context_id}]"
-        return f"{arrow} {self.name}{many} {self.length:,} bytes{context} {self.text}"
+        return f"{arrow} {self.name}{many} {self.length:,} bytes{context} {self.text}".rstrip()
 
 
 class Observer:

@@ -291,9 +291,18 @@ class TestStrict:
         with pytest.raises(LocalProtocolError):
             encode_command(CMoveRQ(affected_sop_class_uid="1.2", message_id=1, move_destination=""))
 
+    @pytest.mark.parametrize("message_id", [None, 7])
+    def test_a_command_of_no_table_goes_out_element_by_element(self, message_id: int | None) -> None:
+        """What answers a command that we do not know: its field with the highest bit set, and 0211."""
+        elements = (Element(0x0800, b"\x01\x01"), Element(0x0900, b"\x11\x02"))
+        unknown = UnknownCommand(0x8777, message_id, elements)
+        encoded = encode_command(unknown)
+        assert int.from_bytes(encoded[8:12], "little") == len(encoded) - 12
+        assert decode_command(encoded).message == unknown
+
     def test_only_messages_are_encoded(self) -> None:
-        with pytest.raises(LocalProtocolError):
-            encode_command(UnknownCommand(5, 1, ()))  # type: ignore[arg-type]
+        with pytest.raises(LocalProtocolError, match="none of the 23"):
+            encode_command("C-ECHO")  # type: ignore[arg-type]
 
     def test_a_cancel_has_three_elements(self) -> None:
         raw = encode_command(CCancelRQ(message_id_being_responded_to=3))

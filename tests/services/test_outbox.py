@@ -198,12 +198,23 @@ def test_messages_are_counted_when_they_begin() -> None:
     assert ended.outcome.outstanding == 2  # type: ignore[union-attr]
 
 
-def test_after_the_peers_release_only_answers_go() -> None:
+def test_after_the_peers_release_nothing_follows_an_open_data_set() -> None:
     end = established()
     request = store(end)
     request.send_data(b"", is_last=True)
     event = asked(end, 8)
     end.engine.c_store(CT, INSTANCE).send_data(b"", is_last=True)
+    end.engine.c_store(CT, INSTANCE)
+    end.engine.c_echo()
+    end.send(RELEASE_RQ)
+    assert not end.engine._outbox._queue
+    event.operation.respond()
+    assert [type(message) for message in end.said()][-1] is CStoreRQ
+
+
+def test_after_the_peers_release_answers_go() -> None:
+    end = established()
+    event = asked(end, 8)
     end.send(RELEASE_RQ)
     event.operation.respond()
     assert isinstance(end.said()[-1], CEchoRSP)

@@ -308,6 +308,7 @@ def test_what_exceeds_the_window_is_told_in_its_turn_with_its_data() -> None:
     store, *content = end.pump()
     assert ids([store]) == [2]
     assert joined(content) == [DatasetReceived(2, b"abcd", True, None)]  # type: ignore[arg-type]
+    assert {type(event.data) for event in content} == {bytes}  # copies, so that nothing of what was read stays alive
     store.operation.respond()
     assert ids(end.pump()) == [3]
     assert [type(message) for message in end.said()] == [CEchoRSP, CStoreRSP]
@@ -438,6 +439,7 @@ def test_a_request_that_waits_for_its_turn_has_no_deadline_yet() -> None:
     end = established(1)
     [first] = end.send(echo_rq(1), echo_rq(2))
     end.wait(500.0)
+    assert (Timer.OPERATION_ANSWER, 2) not in end.engine.deadlines()
     first.operation.respond()  # type: ignore[union-attr]
     end.pump()
     assert end.engine.deadlines()[(Timer.OPERATION_ANSWER, 2)] == 1100.0

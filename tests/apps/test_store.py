@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from interop import peers
+
+from sansdimse import VERIFICATION
+from sansdimse.dataset import DatasetError, Instance, read_part10_header
+from sansdimse.peer.handlers import Failure
+from sansdimse.uids import JPEG_2000_LOSSLESS
+from sansdimse_apps.outcomes import ExitCode
+from sansdimse_apps.store import exit_code
+from sansdimse_files import open_instance
+from sansdimse_socket import Peer
+from sansdimse_socket import link as socket_link
+
+HOST = "127.0.0.1"
+
+
+def data_set(path: Path) -> bytes:
+    with path.open("rb") as file:
+        offset = read_part10_header(file.read).offset
+    return path.read_bytes()[offset:]
+
+
+def test_stores_files_and_folders(sansdimse: Any, serving: Any, service: Any, files: list[Path], tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for path in files[1:]:
+        shutil.copy(path, inner)
+    (tmp_path / "README").write_text("not DICOM")
+    keep = service()
+    with serving(keep) as server:
+        done = sansdimse("store", HOST, server.port, files[0], tmp_path)
+    assert done.code == 0
+    assert "3 of 3 files stored" in done.out
+    assert "1 passed over that are not DICOM" in done.out
+    assert {data for _, data in keep.received} == {data_set(path) for path in files}
+
+
+def test_verbose_names_each_file(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service()) as server:
+        quiet = sansdimse("store", HOST, server.port, *files)
+        verbose = sansdimse("store", HOST, server.port, *files, "-v")
+    assert all(f"stored: {path}" in verbose.out and str(path) not in quiet.out for path in files)
+
+
+def test_tells_machines(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service()) as server:
+        done = sansdimse("store", HOST, server.port, *files, "--json", "--priority", "low")
+    told = [record for record in done.records if record["event"] == "file"]
+    assert [(record["path"], record["state"], record["status"]) for record in told] == [
+        (str(path), "stored", 0) for path in files
+    ]
+    assert [record["bytes"] for record in told] == [len(data_set(path)) for path in files]
+    assert told[2]["transfer_syntax_uid"] == JPEG_2000_LOSSLESS
+    assert done.record("association")["outcome"] == "released"
+    summary = done.record("summary")
+    assert (summary["stored"], summary["failed"], summary["exit_code"]) == (3, 0, 0)
+    assert summary["bytes"] == sum(len(data_set(path)) for path in files)
+
+
+def test_priority_goes_out(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    seen = []
+    keep = service(lambda store: seen.append(store.request.priority) or 0)
+    with serving(keep) as server:
+        for name in ("low", "medium", "high"):
+            assert sansdimse("store", HOST, server.port, files[0], "--priority", name).code == 0
+    assert [int(each) for each in seen] == [2, 0, 1]
+
+
+def test_as_many_associations_as_the_plan_has(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sansdimse.ul.plan.MOST_CONTEXTS", 2)
+    ended = []
+    with serving(service(), on_end=lambda engine, address, outcome: ended.append(outcome)) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 0
+    assert len(ended) == 2
+    assert all(outcome.clean for outcome in ended)
+
+
+def test_a_failure_status(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    def refuse(store: object) -> int:
+        raise Failure(0xA700, "disk full")
+
+    with serving(service(refuse)) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 5
+    assert "failed: " in done.out
+    assert "0xA700 (refused: out of resources): disk full" in done.out
+    assert "0 of 3 files stored" in done.out
+
+
+def test_one_failure_of_several_is_partial(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service(lambda store: 0xC000 if store.transfer_syntax_uid == JPEG_2000_LOSSLESS else 0)) as server:
+        done = sansdimse("store", HOST, server.port, *files, "--json")
+    assert done.code == 6
+    states = [record["state"] for record in done.records if record["event"] == "file"]
+    assert states == ["stored", "stored", "failed"]
+
+
+def test_a_warning_is_stored_and_told(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service(lambda store: 0xB000)) as server:
+        done = sansdimse("store", HOST, server.port, files[0])
+    assert done.code == 0
+    assert "stored with a warning: " in done.out
+    assert "1 with a warning" in done.out
+
+
+def test_a_file_that_is_not_dicom_does_not_stop_the_others(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "notes\x1b[31m.txt"
+    other.write_text("no DICOM")
+    with serving(service()) as server:
+        done = sansdimse("store", HOST, server.port, other, files[0])
+    assert done.code == 6
+    assert "notes\\x1b[31m.txt: not a DICOM file" in done.out
+    assert "1 of 2 files stored" in done.out
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "empty", "nothing"])
+def test_nothing_to_store_is_told_before_anybody_is_called(what: str, sansdimse: Any, tmp_path: Path) -> None:
+    path = tmp_path / what
+    if what == "file":
+        path.write_text("no DICOM")
+    elif what != "nothing":
+        path.mkdir()
+    if what == "folder":
+        (path / "README").write_text("no DICOM")
+    done = sansdimse("store", HOST, peers.free_port(), path)
+    assert done.code == 2
+    expected = {
+        "file": f"nothing to store: {path}: not a DICOM file",
+        "folder": f"nothing to store: 1 files, none of them DICOM in {path}",
+        "empty": f"nothing to store: no files in {path}",
+        "nothing": f"there is no such file or folder: {path}",
+    }
+    assert expected[what] in done.err
+
+
+def test_nobody_there(sansdimse: Any, files: list[Path]) -> None:
+    done = sansdimse("store", HOST, peers.free_port(), *files, "--json")
+    assert done.code == 3
+    assert done.record("error")["message"].endswith("cannot be reached: Connection refused")
+    assert [record["state"] for record in done.records if record["event"] == "file"] == ["not sent"] * 3
+    assert done.record("summary")["not_sent"] == 3
+
+
+def test_rejected(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service(), require_called=True, ae_title="OTHER") as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 4
+    assert "try -aec" in done.err
+    assert "3 not sent" in done.out
+
+
+def test_no_context_for_it(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service(), supports=[VERIFICATION], any_storage=False) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 4
+    assert "abstract syntax not supported" in done.out
+
+
+def test_only_uncompressed_is_taken(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    classes = ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"]
+    with serving(service(), supports=classes, any_storage=False) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 6
+    assert "takes it in: Explicit VR Little Endian" in done.out
+    assert "Convert what was refused" in done.err
+
+
+def test_goes_on_after_an_association_was_lost_in_the_middle(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path]
+) -> None:
+    keep = service()
+
+    def answer(store: Any) -> int:
+        if len(keep.received) == 1 and not keep.aborted:
+            keep.aborted = True
+            store.abort()
+        return 0
+
+    keep.answer, keep.aborted = answer, False
+    with serving(keep) as server:
+        done = sansdimse("store", HOST, server.port, *files, "--json")
+    assert done.code == 6
+    states = [record["state"] for record in done.records if record["event"] == "file"]
+    assert states == ["stored", "failed", "stored"]
+    outcomes = [record["outcome"] for record in done.records if record["event"] == "association"]
+    assert outcomes == ["aborted", "released"]
+
+
+def test_gives_up_when_nothing_is_answered(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
+    with serving(service(lambda store: store.abort() or 0)) as server:
+        done = sansdimse("store", HOST, server.port, *files, "--json")
+    assert done.code == 3
+    states = [record["state"] for record in done.records if record["event"] == "file"]
+    assert states == ["failed", "not sent", "not sent"]
+
+
+def test_a_file_that_fails_in_its_middle_costs_only_itself(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def opened(path: Path) -> Iterator[Instance]:
+        with open_instance(path) as instance:
+            if path != files[0]:
+                yield instance
+                return
+
+            def pieces() -> Iterator[bytes]:
+                yield bytes(1000)
+                raise DatasetError(f"{path}: the file has become shorter")
+
+            yield Instance(
+                instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax_uid, None, pieces
+            )
+
+    monkeypatch.setattr(socket_link, "open_instance", opened)
+    keep = service()
+    with serving(keep) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 6
+    assert f"failed: {files[0]}: the file has become shorter" in done.out
+    assert "2 of 3 files stored" in done.out
+    assert {data for _, data in keep.received} == {data_set(path) for path in files[1:]}
+
+
+def test_interrupted(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Peer, "c_store", interrupt)
+    ended = []
+    with serving(service(), on_end=lambda engine, address, outcome: ended.append(outcome)) as server:
+        done = sansdimse("store", HOST, server.port, *files)
+    assert done.code == 130
+    assert "0 of 3 files stored" in done.out
+    assert [outcome.kind.value for outcome in ended] == ["aborted"]
+
+
+def test_exit_codes() -> None:
+    assert exit_code([], 3) is ExitCode.DONE
+    assert exit_code([ExitCode.FAILURE], 1) is ExitCode.PARTIAL
+    assert exit_code([ExitCode.USAGE, ExitCode.FAILURE], 0) is ExitCode.FAILURE
+    assert exit_code([ExitCode.REFUSED, ExitCode.NETWORK], 0) is ExitCode.NETWORK
+    assert exit_code([ExitCode.USAGE], 0) is ExitCode.USAGE
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("peer", ["storescp", "dcmrecv"])
+def test_dcmtk_keeps_the_bits(peer: str, sansdimse: Any, files: list[Path], tmp_path: Path) -> None:
+    options = ["+B", "+xa"] if peer == "storescp" else ["+B"]
+    with getattr(peers, peer)(tmp_path / peer, *options) as server:
+        done = sansdimse("store", *server.address, "-aec", server.ae_title, *files)
+        stored = {data_set(path) for path in server.files()}
+    assert done.code == 0
+    assert stored == {data_set(path) for path in files}
+
+
+@pytest.mark.interop
+def test_dcmtk_rejects_and_refuses(sansdimse: Any, files: list[Path], tmp_path: Path) -> None:
+    with peers.storescp(tmp_path / "refusing", "--refuse") as server:
+        assert sansdimse("store", *server.address, *files).code == 4
+    with peers.storescp(tmp_path / "uncompressed", "+x=") as server:
+        assert sansdimse("store", *server.address, files[2]).code == 4
+        assert sansdimse("store", *server.address, *files).code == 6
