@@ -47,7 +47,7 @@ from sansdimse.dimse.command import encode_command
 from sansdimse.dimse.fragments import command_pdus
 from sansdimse.dimse.messages import CStoreRQ
 from sansdimse.ul.negotiation import answer, propose
-from sansdimse.ul.pdu import PDV, AReleaseRQ, PDataTF
+from sansdimse.ul.pdu import PDV, AAbort, AReleaseRQ, PDataTF
 from sansdimse.ul.reader import PDVPiece, Reader
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
@@ -238,22 +238,21 @@ class Run:
 
 
 def _check_said(said: bytes) -> None:
-    """We send strictly: whole PDUs, even fragments, nothing after an A-ABORT."""
+    """We send strictly: whole PDUs, even fragments, and after an A-ABORT at most another one (AA-7)."""
     reader = Reader(Limits(), maximum_length=0)
     reader.feed(said)
-    last = 0
+    aborts = 0
     try:
         while (item := reader.next()) is not NEED_DATA:
-            assert last != 7, "something follows an A-ABORT"
+            assert not aborts or isinstance(item, AAbort), "something follows an A-ABORT"
             if isinstance(item, PDVPiece):
                 assert item.ends, "a fragment is cut"
                 assert not item.length % 2, "a fragment is odd"
-                last = PDataTF.PDU_TYPE
-            else:
-                last = item.PDU_TYPE
+            aborts += isinstance(item, AAbort)
     except RemoteProtocolError as error:
         raise AssertionError("what we said is no PDU") from error
     assert not reader.mid_pdu
+    assert aborts <= 2
 
 
 # ---------------------------------------------------------------- where it may stand

@@ -76,6 +76,10 @@ class Limits:
     output_high_water: int = 256 * KIB
     """Unsent bytes above which ``flush`` waits: two of our largest PDUs."""
 
+    output: int = 1 * MIB
+    """Unsent bytes above which nothing more is read: some 7,000 answers that the peer asked for and does not
+    take. Well above what ``flush`` lets gather, so that two ends that both send images go on reading."""
+
     deviations: int = 256
     """Most deviations remembered in an association; the others are counted."""
 

@@ -149,7 +149,7 @@ class Loop:
                 task = self.ready.popleft()
                 if not task.done:
                     task.step()
-            elif not any([link.drive() for link in self.links]) and not self.ready:
+            elif not any(link.drive() for link in self.links) and not self.ready:
                 return
 
     def call(self, conversation: Coroutine[Any, Any, Any]) -> Any:

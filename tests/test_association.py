@@ -37,6 +37,7 @@ from sansdimse.association import Association
 from sansdimse.deviations import Code
 from sansdimse.dimse.command import encode_command
 from sansdimse.dimse.messages import (
+    CCancelRQ,
     CEchoRQ,
     CEchoRSP,
     UnknownCommand,
@@ -69,7 +70,7 @@ from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, PDataTF
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
-few = settings(max_examples=3000)
+few = settings(max_examples=120)
 
 # ================================================================ the promises
 
@@ -395,6 +396,16 @@ def test_strict_refuses_what_is_odd_about_a_command() -> None:
     assert end.codes == [Code.GROUP_LENGTH_MISSING]
     end = Scripted.established(acceptor(profile=STRICT))
     assert cause(end.send(raw)) == (0, 0, Code.GROUP_LENGTH_MISSING)
+
+
+def test_a_cancel_that_crossed_the_response_has_no_effect() -> None:
+    end = Scripted.established(acceptor())
+    [echo] = end.send(echo_rq(1))
+    echo.operation.respond()  # type: ignore[union-attr]
+    end.said()
+    assert end.send(command(1, CCancelRQ(message_id_being_responded_to=1))) == []
+    assert end.codes == [Code.CANCEL_UNKNOWN]
+    assert end.said() == []
 
 
 def test_two_messages_in_one_pdu_are_both_served() -> None:

@@ -23,7 +23,7 @@ from sansdimse.ul.plan import plan
 from sansdimse_apps.options import Verbose
 from sansdimse_apps.outcomes import CommandError, ExitCode, explain
 from sansdimse_apps.output import BAD, DOUBTFUL, GOOD, Output, finish, printable
-from sansdimse_apps.selection import Candidate, reason
+from sansdimse_apps.selection import Candidate, reason, unconverted
 from sansdimse_apps.target import Target
 from sansdimse_apps.wire import Observer, Seen
 from sansdimse_files import instances, open_instance, received_file
@@ -83,9 +83,7 @@ def run(folder: Path, output: Output, *, verbose: bool = False) -> ExitCode:
             output.line(f"a storage server of ours listens on {target}; {len(candidates)} files go there")
             show = Show(output, verbose=verbose)
             try:
-                with target.associate(
-                    [VERIFICATION, *contexts_for(candidates)], report=output.report, tap=Observer(show)
-                ) as peer:
+                with target.associate(contexts_for(candidates), report=output.report, tap=Observer(show)) as peer:
                     peer.c_echo()
                     results = [store_and_compare(peer, service, candidate, show) for candidate in candidates]
             except AssociationLost as lost:
@@ -128,12 +126,10 @@ def storable(folder: Path) -> tuple[list[Candidate], dict[str, list[str]]]:
 
 
 def contexts_for(candidates: Sequence[Candidate]) -> list[PresentationContext]:
-    """A context that can only be accepted with each file's own transfer syntax: nothing shall be converted."""
-    needs = dict.fromkeys(candidate.need for candidate in candidates)
-    contexts = [context for association in plan(needs).associations for context in association]
-    alone = {(each.abstract_syntax, each.transfer_syntaxes) for each in contexts}
-    contexts += [PresentationContext(name, (syntax,)) for name, syntax in needs if (name, (syntax,)) not in alone]
-    return contexts
+    """What all candidates need, in one association: these are far fewer than it could hold."""
+    needs = list(dict.fromkeys(candidate.need for candidate in candidates))
+    [contexts] = plan([VERIFICATION, *needs]).associations
+    return list(unconverted(contexts, needs))
 
 
 def store_and_compare(peer: Peer, service: Keep, candidate: Candidate, show: Show) -> Compared:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sansdimse import PresentationContext
 from sansdimse.dataset import NotDicomError, Part10Header
 from sansdimse.uids import is_valid
+from sansdimse.ul.parties import MOST_CONTEXTS
 from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_files import Found, instances
 
@@ -83,6 +85,21 @@ def _wrong_with(found: Found) -> str | None:
     }
     bad = [name for name, uid in named.items() if not is_valid(uid)]
     return f"its {bad[0]} is no UID (PS3.5 9.1)" if bad else None
+
+
+def unconverted(
+    contexts: Sequence[PresentationContext], needs: Iterable[tuple[str, str]]
+) -> tuple[PresentationContext, ...]:
+    """The contexts of a plan, and as far as there is room one of its own for each need that shares one there.
+
+    Of a context with both uncompressed transfer syntaxes the acceptor picks one, and files in the other
+    have to be converted. That is allowed, but what travels as it is can be compared, and needs no memory.
+    """
+    sure = {(each.abstract_syntax, each.transfer_syntaxes) for each in contexts}
+    own = {each.abstract_syntax for each in contexts}
+    more = [PresentationContext(name, (syntax,)) for name, syntax in needs if name in own]
+    wanted = [each for each in more if (each.abstract_syntax, each.transfer_syntaxes) not in sure]
+    return (*contexts, *wanted[: MOST_CONTEXTS - len(contexts)])
 
 
 def reason(error: Exception, path: Path) -> str:

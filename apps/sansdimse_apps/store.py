@@ -32,7 +32,7 @@ from sansdimse_apps.options import (
 from sansdimse_apps.outcomes import CommandError, ExitCode, explain
 from sansdimse_apps.output import BAD, DOUBTFUL, GOOD, Output, comment_of, finish
 from sansdimse_apps.progress import ByteProgress
-from sansdimse_apps.selection import Candidate, Selection, reason, select
+from sansdimse_apps.selection import Candidate, Selection, reason, select, unconverted
 from sansdimse_apps.target import Target, patience
 from sansdimse_socket import Peer
 
@@ -80,7 +80,7 @@ def run(
         sending.refuse(selection.unsendable)
         try:
             for index, candidates in sorted(groups.items()):
-                sending.send(needs.associations[index], candidates)
+                sending.send(unconverted(needs.associations[index], selection.needs), candidates)
         finally:
             sending.summarize(selection)
     return sending.exit_code

@@ -132,8 +132,9 @@ class Session:
 
     @property
     def stalled(self) -> bool:
-        """Whether an inbox is full: read no more until ``Link.kick``."""
-        return any(inbox.is_full for inbox in self._inboxes.values())
+        """Whether to read no more for now: an inbox is full, or the peer asks and does not take the answers."""
+        engine = self.engine
+        return engine.bytes_unsent > engine.limits.output or any(inbox.is_full for inbox in self._inboxes.values())
 
     def pump(self) -> None:
         """Take events until there are no more, the end, or an inbox is full."""
@@ -172,8 +173,8 @@ class Session:
         return inbox
 
     def inbox(self, operation: Request | Performed) -> Inbox:
-        """The inbox of an operation that has one."""
-        return self._inboxes[operation]
+        """The inbox of an operation; an empty one if the association ended before its conversation began."""
+        return self._inboxes.get(operation) or Inbox(self)
 
     def close_inbox(self, operation: Request | Performed) -> None:
         """Nobody takes this operation's events any more."""
@@ -278,6 +279,9 @@ class Session:
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
             job.cancel()
+        inboxes, self._inboxes = self._inboxes, {}
+        for inbox in inboxes.values():
+            inbox.wake()
 
     def _changed(self) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -384,4 +384,5 @@ class UpperLayer(Provider):
                 raise RuntimeError("an association ended without an outcome")  # a bug of ours
             self.outcome = replace(self.outcome, bytes_received=self.bytes_received, bytes_sent=self.bytes_sent)
             self._ended = Ended(self.outcome)
+            self._reader.discard()  # a PDU that the end has cut off is of no use to anybody
         return self._ended

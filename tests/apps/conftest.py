@@ -63,8 +63,8 @@ class Service:
 
 @contextmanager
 def serving(service: object, **options: Any) -> Iterator[Server]:
-    options = {"supports": [VERIFICATION], "any_storage": True, "grace": 1.0} | options
-    with serve("127.0.0.1", 0, service, **options) as server:
+    defaults: dict[str, Any] = {"supports": [VERIFICATION], "any_storage": True, "grace": 1.0}
+    with serve("127.0.0.1", 0, service, **(defaults | options)) as server:
         yield server
 
 

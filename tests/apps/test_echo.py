@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interop import peers
 
+from interop import peers
 from sansdimse import STORAGE
 from sansdimse.admission import Budget
 from sansdimse.peer.handlers import Failure

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interop import peers
 
+from interop import peers
 from sansdimse import VERIFICATION
 from sansdimse.dataset import DatasetError, Instance, read_part10_header
 from sansdimse.peer.handlers import Failure
-from sansdimse.uids import JPEG_2000_LOSSLESS
+from sansdimse.uids import JPEG_2000
 from sansdimse_apps.outcomes import ExitCode
 from sansdimse_apps.store import exit_code
 from sansdimse_files import open_instance
@@ -28,7 +28,9 @@ def data_set(path: Path) -> bytes:
     return path.read_bytes()[offset:]
 
 
-def test_stores_files_and_folders(sansdimse: Any, serving: Any, service: Any, files: list[Path], tmp_path: Path) -> None:
+def test_stores_files_and_folders(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], tmp_path: Path
+) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     for path in files[1:]:
@@ -58,7 +60,7 @@ def test_tells_machines(sansdimse: Any, serving: Any, service: Any, files: list[
         (str(path), "stored", 0) for path in files
     ]
     assert [record["bytes"] for record in told] == [len(data_set(path)) for path in files]
-    assert told[2]["transfer_syntax_uid"] == JPEG_2000_LOSSLESS
+    assert told[2]["transfer_syntax_uid"] == JPEG_2000
     assert done.record("association")["outcome"] == "released"
     summary = done.record("summary")
     assert (summary["stored"], summary["failed"], summary["exit_code"]) == (3, 0, 0)
@@ -99,7 +101,7 @@ def test_a_failure_status(sansdimse: Any, serving: Any, service: Any, files: lis
 
 
 def test_one_failure_of_several_is_partial(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
-    with serving(service(lambda store: 0xC000 if store.transfer_syntax_uid == JPEG_2000_LOSSLESS else 0)) as server:
+    with serving(service(lambda store: 0xC000 if store.transfer_syntax_uid == JPEG_2000 else 0)) as server:
         done = sansdimse("store", HOST, server.port, *files, "--json")
     assert done.code == 6
     states = [record["state"] for record in done.records if record["event"] == "file"]

@@ -1,0 +1,335 @@
+"""sansdimse against its floor and against others, side by side in one run.
+
+    python benchmarks/run.py                  some minutes; everything that benchmarks/README.md shows
+    python benchmarks/run.py --quick          smaller, for a look; below three minutes
+    python benchmarks/run.py --json FILE      the figures as JSON besides
+
+Every pair of ends runs in processes of its own on the loopback interface, and stands beside the pair in which
+``floor.py`` takes sansdimse's part: that ratio is what the engine and its transport cost. Pairs take turns, round by
+round, and the median counts. pynetdicom and DCMTK take part where they are installed; what is missing is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import in_memory
+import memory
+from ends import HOST, IMPLICIT, STORAGE, data_set
+from floor import DEFAULT_PDU, INSTANCE
+
+HERE = Path(__file__).parent
+SIZE = 512 * 1024
+LISTEN = 10.0
+"""Seconds for a server to listen."""
+
+FLOOR, OURS, PYNETDICOM, DCMTK = "floor", "sansdimse", "pynetdicom", "DCMTK"
+PAIRS = (
+    (FLOOR, FLOOR),
+    (OURS, OURS),
+    (FLOOR, OURS),
+    (OURS, FLOOR),
+    (DCMTK, FLOOR),
+    (DCMTK, OURS),
+    (FLOOR, DCMTK),
+    (OURS, DCMTK),
+    (PYNETDICOM, PYNETDICOM),
+    (DCMTK, DCMTK),
+)
+"""SCU and SCP. Each is compared with the pair in which the floor replaces sansdimse, or else with the floor's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything."""
+
+    echoes: int
+    stores: int
+    few: int
+    """Echoes, and stores, of the pairs that take 40 ms and more for each."""
+    rounds: int
+    large: int
+    echoes_in_memory: int
+    bytes_in_memory: int
+
+
+FULL = Plan(1000, 200, 50, 3, 1 << 30, 20000, 1 << 30)
+QUICK = Plan(200, 40, 10, 1, 1 << 27, 2000, 1 << 27)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pair: the median of the rounds."""
+
+    what: str
+    scu: str
+    scp: str
+    count: int
+    size: int
+    seconds: float
+    """For all of them."""
+    each: float
+    megabytes_per_second: float
+    against: str
+    ratio: float | None
+    """Of ``each`` to that of the pair it is held against; more is slower."""
+
+
+# ---------------------------------------------------------------- DCMTK, where it is
+
+
+def program(name: str) -> str | None:
+    """DCMTK's, not pynetdicom's script of the same name."""
+    own = {Path(sysconfig.get_path("scripts")).resolve(), Path(sys.executable).parent.resolve()}
+    folders = [each for each in os.get_exec_path() if Path(each).resolve() not in own]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def present(whose: str) -> bool:
+    """Whether this one can take part."""
+    if whose == DCMTK:
+        return all(map(program, ("echoscu", "storescu", "storescp")))
+    return whose != PYNETDICOM or util.find_spec("pynetdicom") is not None
+
+
+# ---------------------------------------------------------------- SCPs
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def scp(whose: str) -> Iterator[int]:
+    """A server that throws away what it receives; gives its port."""
+    port = free_port()
+    commands: dict[str, list[object]] = {
+        FLOOR: [sys.executable, HERE / "floor.py", "scp", port],
+        DCMTK: [program("storescp"), "--ignore", "--max-pdu", DEFAULT_PDU, port],
+    }
+    command = commands.get(whose, [sys.executable, HERE / "ends.py", whose, "scp"])
+    process = subprocess.Popen(
+        [str(each) for each in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        if whose in (OURS, PYNETDICOM) and process.stdout is not None:
+            port = int(process.stdout.readline())
+        else:
+            _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + LISTEN
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+# ---------------------------------------------------------------- SCUs
+
+
+def scu(whose: str, port: int, what: str, count: int, file: Path) -> float:
+    """Seconds for so many of them on one association."""
+    if whose == DCMTK:
+        # The whole process is timed, so what one of them takes is taken off.
+        return (dcmtk_scu(port, what, count + 1, file) - dcmtk_scu(port, what, 1, file)) or 1e-9
+    script: list[object] = ["floor.py", "scu", HOST] if whose == FLOOR else ["ends.py", whose, "scu"]
+    command = [sys.executable, HERE / str(script[0]), *script[1:], port, f"--{what}", count, "--size", SIZE]
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=True)
+    seconds: float = json.loads(done.stdout)["seconds"]
+    return seconds
+
+
+def dcmtk_scu(port: int, what: str, count: int, file: Path) -> float:
+    """Seconds of ``echoscu`` or ``storescu`` from its start to its end."""
+    tool = program("echoscu" if what == "echo" else "storescu")
+    files = [] if what == "echo" else ["-xi", "--max-pdu", DEFAULT_PDU]
+    command = [tool, "--repeat", count, *files, HOST, port, *([file] if files else [])]
+    start = time.perf_counter()
+    subprocess.run([str(each) for each in command], capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+def counterpart(pair: tuple[str, str]) -> tuple[str, str]:
+    """The pair that it is held against."""
+    one, other = pair
+    if OURS in pair and DCMTK in pair:
+        return (FLOOR if one == OURS else one, FLOOR if other == OURS else other)
+    return (FLOOR, FLOOR)
+
+
+def pairs(what: str, plan: Plan, file: Path, say: Callable[[str], object]) -> list[Row]:
+    """All pairs, in turns."""
+    taking_part = [pair for pair in PAIRS if all(map(present, pair))]
+    took: dict[tuple[str, str], list[float]] = {pair: [] for pair in taking_part}
+    with ExitStack() as stack:
+        ports = {whose: stack.enter_context(scp(whose)) for whose in {other for _, other in taking_part}}
+        for number in range(plan.rounds):
+            for pair in taking_part:
+                say(f"{what}, round {number + 1} of {plan.rounds}: {pair[0]} to {pair[1]}")
+                count = _count(what, pair, plan)
+                took[pair].append(scu(pair[0], ports[pair[1]], what, count, file) / count)
+    each = {pair: median(seconds) for pair, seconds in took.items()}
+    return [_row(what, pair, each, _count(what, pair, plan)) for pair in taking_part]
+
+
+def _count(what: str, pair: tuple[str, str], plan: Plan) -> int:
+    slow = pair in ((DCMTK, DCMTK), (PYNETDICOM, PYNETDICOM))
+    return plan.few if slow else plan.echoes if what == "echo" else plan.stores
+
+
+def _row(what: str, pair: tuple[str, str], each: dict[tuple[str, str], float], count: int) -> Row:
+    against, mine = counterpart(pair), each[pair]
+    size = 0 if what == "echo" else SIZE
+    return Row(
+        what,
+        *pair,
+        count,
+        size,
+        mine * count,
+        mine,
+        size / mine / 1e6,
+        " to ".join(against),
+        None if pair == against or against not in each else mine / each[against],
+    )
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def machine() -> dict[str, str]:
+    """Where it was measured."""
+    model = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line[:10] == "model name"]
+        model = models[0] if models else model
+    return {
+        "processor": f"{model}, {os.cpu_count()} processors",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "sansdimse": metadata.version("sansdimse"),
+        "pydicom": metadata.version("pydicom"),
+        "pynetdicom": metadata.version("pynetdicom") if present(PYNETDICOM) else "missing",
+        "DCMTK": dcmtk_version() if present(DCMTK) else "missing",
+    }
+
+
+def dcmtk_version() -> str:
+    """As ``storescp`` says it."""
+    said = subprocess.run([str(program("storescp")), "--version"], capture_output=True, text=True, check=False).stdout
+    return next((word for word in said.split() if word.startswith("v")), "unknown")
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown; all columns but the first two are numbers."""
+    lines = [heads, ["---" if index < 2 else "--:" for index in range(len(heads))], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def shown(results: dict[str, Any]) -> str:
+    """All of it as a page's tables."""
+    parts = [table(("machine", ""), [[name, value] for name, value in results["machine"].items()])]
+    for what, title in (("echo", "C-ECHO"), ("store", f"C-STORE of {SIZE // 1024} KiB, thrown away")):
+        rows = [
+            [
+                f"{row['scu']} to {row['scp']}",
+                row["against"] if row["ratio"] else "",
+                row["count"],
+                f"{row['each'] * 1e3:.3f}",
+                f"{row['megabytes_per_second']:.0f}" if row["size"] else "",
+                f"{row['ratio']:.2f}" if row["ratio"] else "",
+            ]
+            for row in results["pairs"]
+            if row["what"] == what
+        ]
+        heads = ("SCU to SCP", "held against", "times", "ms each", "MB/s", "ratio")
+        parts.append(f"{title}\n\n{table(heads, rows)}")
+    rows = [
+        [row["what"], row["count"], f"{row['each'] * 1e3:.3f}", f"{row['megabytes_per_second']:.0f}"]
+        for row in results["in_memory"]
+    ]
+    parts.append("The engine alone, PDUs of 16 KiB\n\n" + table(("what", "times", "ms each", "MB/s"), rows))
+    rows = [
+        [row["what"], f"{row['size'] >> 20} MiB", f"{row['seconds']:.2f}", f"{row['growth'] / 2**20:.2f}"]
+        for row in results["memory"]
+    ]
+    parts.append("Memory\n\n" + table(("process", "data set", "seconds", "growth in MiB"), rows))
+    return "\n\n".join(parts)
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, one round")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    given = parser.parse_args()
+    plan = QUICK if given.quick else FULL
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    for whose in (PYNETDICOM, DCMTK):
+        if not present(whose):
+            say(f"{whose} is not installed: its pairs are left out")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "instance.dcm"
+        _write_instance(file)
+        rows = [row for what in ("echo", "store") for row in pairs(what, plan, file, say)]
+    say("the engine alone")
+    alone = in_memory.measure(plan.echoes_in_memory, plan.bytes_in_memory)
+    large: list[dict[str, Any]] = []
+    if Path("/proc/self/clear_refs").exists():
+        say("memory")
+        large = memory.measure(plan.large)
+    else:
+        say("memory is measured on Linux only")
+    results = {
+        "machine": machine(),
+        "settings": {"maximum_length": DEFAULT_PDU, **asdict(plan)},
+        "pairs": [asdict(row) for row in rows],
+        "in_memory": [asdict(result) for result in alone],
+        "memory": large,
+    }
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(shown(results))
+    return int(any(row["growth"] > memory.LIMIT for row in large))
+
+
+def _write_instance(path: Path) -> None:
+    from sansdimse.dataset import part10_header
+
+    path.write_bytes(part10_header(STORAGE, INSTANCE.decode(), IMPLICIT) + data_set(SIZE))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
