@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from statistics import median
@@ -196,9 +197,20 @@ def pairs(what: str, plan: Plan, file: Path, say: Callable[[str], object]) -> li
             for pair in taking_part:
                 say(f"{what}, round {number + 1} of {plan.rounds}: {pair[0]} to {pair[1]}")
                 count = _count(what, pair, plan)
-                took[pair].append(scu(pair[0], ports[pair[1]], what, count, file) / count)
+                one = partial(scu, pair[0], ports[pair[1]], what, count, file)
+                took[pair].append(_tried(one, say) / count)
     each = {pair: median(seconds) for pair, seconds in took.items()}
     return [_row(what, pair, each, _count(what, pair, plan)) for pair in taking_part]
+
+
+def _tried(one: Callable[[], float], say: Callable[[str], object]) -> float:
+    """Do it; three times if it fails, which is said."""
+    for _ in range(2):
+        try:
+            return one()
+        except subprocess.CalledProcessError as error:
+            say(f"failed, and is tried again: {str(error.stderr).strip()[-400:]}")
+    return one()
 
 
 def _count(what: str, pair: tuple[str, str], plan: Plan) -> int:

@@ -11,8 +11,7 @@ import pydicom
 
 from sansdimse import STORAGE, SUCCESS, VERIFICATION, PresentationContext, Status
 from sansdimse.uids import UNCOMPRESSED
-from sansdimse.ul.plan import plan
-from sansdimse_files import instances, received_file
+from sansdimse_files import contexts_for, instances, received_file
 from sansdimse_socket import Store, associate, serve
 
 
@@ -36,8 +35,8 @@ found = [(each.path, each.header) for each in instances(paths) if each.header is
 with tempfile.TemporaryDirectory() as folder:
     offered = [PresentationContext(uid, UNCOMPRESSED) for uid in STORAGE]
     with serve("127.0.0.1", 0, Archive(folder), ae_title="ARCHIVE", supports=[VERIFICATION, *offered]) as server:
-        contexts = plan((header.sop_class_uid, header.transfer_syntax_uid) for _, header in found).associations[0]
-        with associate("127.0.0.1", server.port, called="ARCHIVE", contexts=[VERIFICATION, *contexts]) as peer:
+        contexts = [VERIFICATION, *contexts_for(paths)]
+        with associate("127.0.0.1", server.port, called="ARCHIVE", contexts=contexts) as peer:
             print("C-ECHO:", peer.c_echo())
             for path, status in peer.c_store_each([path for path, _ in found]):
                 print(f"{path.name}: {status}")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from types import coroutine
+from types import coroutine as generator_based
 from typing import Any
 
 from engine_pair import Cut, acceptor, read, requestor, whole
@@ -52,7 +52,7 @@ class Signal:
         self._waiting.append(task)
 
 
-@coroutine
+@generator_based
 def _suspend(signal: Signal | None) -> Iterator[Signal | None]:
     yield signal
 
@@ -243,8 +243,8 @@ class MemoryLink:
         await _suspend(None)  # a worker thread takes its time
         return function(*args)
 
-    def block_on(self, conversation: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.call(conversation)
+    def block_on(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.call(coroutine)
 
     def open_instance(self, path: Any) -> AbstractContextManager[Instance]:
         @contextmanager

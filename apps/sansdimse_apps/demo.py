@@ -203,7 +203,8 @@ def table(results: Sequence[Compared]) -> None:
     for result in results:
         by_syntax[result.sent.header.transfer_syntax_uid].append(result)
     console = Console(markup=False, highlight=False, emoji=False)
-    shown = Table("transfer syntax", show_edge=False, pad_edge=False)
+    shown = Table(show_edge=False, pad_edge=False)
+    shown.add_column("transfer syntax", overflow="fold")
     for heading in ("files", "bytes", "the same"):
         shown.add_column(heading, justify="right")
     for syntax, group in sorted(by_syntax.items(), key=lambda each: STANDARD.name_of(each[0])):

@@ -114,6 +114,7 @@ def command(
             output.record("listening", host=server.host, port=server.port, ae_title=ae_title, folder=str(folder))
             output.line(f"listening on {server.host} port {server.port} as {ae_title}, storing into {folder}", GOOD)
             stopped.wait()
+            output.record("stopping")
             output.line("stopping: waiting for the associations to end")
         output.record("stopped", stored=service.stored)
         output.line(f"stopped, {service.stored} instances stored")

@@ -114,6 +114,7 @@ class _Sending:
         self._counts: Counter[str] = Counter()
         self._codes: set[ExitCode] = set()
         self._sent = 0
+        self._unfit = False
 
     @property
     def _stored(self) -> int:
@@ -178,6 +179,7 @@ class _Sending:
             code, text = fault.code, str(fault)
         except LocalProtocolError as error:
             code, text = ExitCode.REFUSED, str(error)
+            self._unfit = True
         except (DatasetError, OSError) as error:
             code, text = ExitCode.USAGE, reason(error, candidate.path)
         else:
@@ -250,7 +252,7 @@ class _Sending:
         if selection.skipped:
             parts.append(f"{selection.skipped} passed over that are not DICOM")
         self._output.line(", ".join(parts), GOOD if self._stored == total else BAD)
-        if ExitCode.REFUSED in self._codes and counts["failed"]:
+        if self._unfit:
             self._output.note(
                 "Convert what was refused to a transfer syntax that the server takes, "
                 "or have the server configured for it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ _NAMES: Final[dict[type[Pdu], str]] = {
     AReleaseRP: "A-RELEASE-RP",
     AAbort: "A-ABORT",
 }
+_WORD: Final = re.compile("RQ|RSP|[A-Z][a-z]*")
 _COMMAND, _LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
 
 
@@ -118,8 +120,7 @@ def describe(message: Message | UnknownCommand) -> str:
     """A command set in a few words."""
     if isinstance(message, UnknownCommand):
         return f"unknown command {message.command_field:04X}H"
-    name = type(message).__name__
-    kind = f"{name[0]}-{name[1:-2].rstrip('R').upper()}-{name[-3:] if name.endswith('RSP') else name[-2:]}"
+    kind = "-".join(_WORD.findall(type(message).__name__)).upper()
     number = getattr(message, "message_id", None)
     if number is None:
         number = getattr(message, "message_id_being_responded_to", None)

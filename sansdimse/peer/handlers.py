@@ -21,7 +21,10 @@ _UNPRINTABLE: Final = re.compile(r"[^ -\[\]-~]")
 
 
 class Failure(Exception):
-    """Raise it in a handler to answer with this status and, if given, this Error Comment (0000,0902)."""
+    """Raise it in a handler to answer with this status and, if given, this Error Comment (0000,0902).
+
+    A warning may be told so too. ``offending_element`` are tags (0000,0901).
+    """
 
     def __init__(self, status: int, comment: str | None = None, offending_element: tuple[int, ...] = ()) -> None:
         super().__init__(f"{Status(status)}{': ' + comment if comment else ''}")

@@ -173,11 +173,9 @@ async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> 
     if handler is not None:
         echo = Echo(session, operation)
         try:
-            returned = await _call(handler, echo if is_async(handler) else blocking.Echo(echo, session.link), session)
+            returned = await _ask(handler, echo if is_async(handler) else blocking.Echo(echo, session.link), session)
             if returned is not None:
-                answer = _Answer(_judged(returned, session, where, SUCCESS))
-        except Failure as failure:
-            answer = _Answer(failure.status, failure.comment, failure.offending_element)
+                answer = _judged(returned, session, where, SUCCESS)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
             _report(error, session, where)
     _respond(operation, answer, session, where, SUCCESS)
@@ -189,31 +187,35 @@ async def _serve_store(service: object, session: Session, operation: StoreSCP) -
     try:
         handler: Any = getattr(service, "c_store")  # noqa: B009 - a service has the methods it provides
         given: Any = store if is_async(handler) else blocking.Store(store, session.link)
-        answer = _Answer(_judged(await _call(handler, given, session), session, where, NOT_A_STATUS))
+        answer = _judged(await _ask(handler, given, session), session, where, NOT_A_STATUS)
         if answer.status.category is not StatusCategory.FAILURE:
             async for _ in store:  # the handler may have wanted less than there is (PS3.7 9.1.1.2)
                 pass
-    except Failure as failure:
-        answer = _Answer(failure.status, failure.comment, failure.offending_element)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         _report(error, session, where)
         answer = _Answer(UNHANDLED)
     _respond(operation, answer, session, where, NOT_A_STATUS)
 
 
-async def _call(handler: Any, conversation: object, session: Session) -> object:
-    if is_async(handler):
-        return await handler(conversation)
-    return await session.link.call(handler, conversation)
+async def _ask(handler: Any, conversation: object, session: Session) -> object:
+    """What the handler returns, or raises as ``Failure``."""
+    try:
+        if is_async(handler):
+            return await handler(conversation)
+        return await session.link.call(handler, conversation)
+    except Failure as failure:
+        return failure
 
 
-def _judged(returned: object, session: Session, where: str, otherwise: Status) -> Status:
-    """The status that a handler returned; if it is none, that is reported."""
+def _judged(returned: object, session: Session, where: str, otherwise: Status) -> _Answer:
+    """What to answer; a result that is no status is reported."""
+    if isinstance(returned, Failure):
+        return _Answer(returned.status, returned.comment, returned.offending_element)
     status = status_of(returned)
     if status is None:
         session.report(TypeError(f"the handler returned {type(returned).__name__}, no status"), where)
-        return otherwise
-    return status
+        return _Answer(otherwise)
+    return _Answer(status)
 
 
 def _report(error: Exception, session: Session, where: str) -> None:

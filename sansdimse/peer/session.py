@@ -133,19 +133,22 @@ class Session:
     @property
     def stalled(self) -> bool:
         """Whether to read no more for now: an inbox is full, or the peer asks and does not take the answers."""
-        engine = self.engine
-        return engine.bytes_unsent > engine.limits.output or any(inbox.is_full for inbox in self._inboxes.values())
+        return self.engine.bytes_unsent > self.engine.limits.output or self._full()
 
     def pump(self) -> None:
         """Take events until there are no more, the end, or an inbox is full."""
         outstanding = len(self.engine.outstanding)
-        while not self.ended and not self.stalled:
+        # Output that nobody takes stops the reading, not this: its deadline must pass.
+        while not self.ended and not self._full():
             event = self.engine.next_event()
             if event is events.NEED_DATA:
                 break
             self._route(event)
         if len(self.engine.outstanding) < outstanding:  # perhaps an abandoned one, whose answer is no event
             self._changed()
+
+    def _full(self) -> bool:
+        return any(inbox.is_full for inbox in self._inboxes.values())
 
     # ------------------------------------------------------------ for conversations
 

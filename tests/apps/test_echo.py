@@ -119,8 +119,16 @@ def test_nobody_listens(sansdimse: Any) -> None:
     assert f"Is a DICOM server listening on {HOST}:{port}?" in done.err
 
 
+def says(answer: bytes) -> Callable[[socket.socket], None]:
+    def talk(sock: socket.socket) -> None:
+        sock.recv(1000)
+        sock.sendall(answer)
+
+    return talk
+
+
 def test_a_server_of_another_kind(sansdimse: Any) -> None:
-    with answering(lambda sock: (sock.recv(1000), sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))) as port:
+    with answering(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         done = sansdimse("echo", HOST, port)
     assert done.code == 3
     assert "broke the protocol" in done.err
@@ -136,8 +144,7 @@ def test_a_server_that_hangs_up(sansdimse: Any) -> None:
 
 
 def test_a_server_that_aborts_the_request(sansdimse: Any) -> None:
-    abort = bytes.fromhex("07000000000400000200")
-    with answering(lambda sock: (sock.recv(1000), sock.sendall(abort))) as port:
+    with answering(says(bytes.fromhex("07000000000400000200"))) as port:
         done = sansdimse("echo", HOST, port)
     assert done.code == 4
     assert "answered the association request with an abort" in done.err

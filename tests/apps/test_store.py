@@ -68,12 +68,16 @@ def test_tells_machines(sansdimse: Any, serving: Any, service: Any, files: list[
 
 
 def test_priority_goes_out(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
-    seen = []
-    keep = service(lambda store: seen.append(store.request.priority) or 0)
-    with serving(keep) as server:
+    seen: list[int] = []
+
+    def answer(store: Any) -> int:
+        seen.append(int(store.request.priority))
+        return 0
+
+    with serving(service(answer)) as server:
         for name in ("low", "medium", "high"):
             assert sansdimse("store", HOST, server.port, files[0], "--priority", name).code == 0
-    assert [int(each) for each in seen] == [2, 0, 1]
+    assert seen == [2, 0, 1]
 
 
 def test_as_many_associations_as_the_plan_has(
@@ -161,6 +165,7 @@ def test_rejected(sansdimse: Any, serving: Any, service: Any, files: list[Path])
         done = sansdimse("store", HOST, server.port, *files)
     assert done.code == 4
     assert "try -aec" in done.err
+    assert "Convert" not in done.err
     assert "3 not sent" in done.out
 
 

@@ -10,7 +10,9 @@ from pydicom.data import get_testdata_file
 
 from sansdimse import uids
 from sansdimse.dataset import DatasetError, NotDicomError, part10_header
-from sansdimse_files import contexts_for, instances, open_instance, sources
+from sansdimse.errors import LocalProtocolError
+from sansdimse.ul.plan import plan
+from sansdimse_files import contexts_for, instances, kinds, open_instance, sources
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 ELE, DEFLATED = uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
@@ -166,5 +168,14 @@ def test_contexts_by_frequency(tmp_path: Path) -> None:
     make(tmp_path / "2", sop_class=MR)
     make(tmp_path / "3", sop_class=MR)
     make(tmp_path / "folder" / "4", sop_class=MR, syntax=DEFLATED)
-    assert contexts_for([tmp_path]) == [(MR, ELE), (CT, DEFLATED), (MR, DEFLATED)]
-    assert contexts_for([tmp_path], recursive=False) == [(MR, ELE), (CT, DEFLATED)]
+    assert kinds([tmp_path]) == [(MR, ELE), (CT, DEFLATED), (MR, DEFLATED)]
+    assert kinds([tmp_path], recursive=False) == [(MR, ELE), (CT, DEFLATED)]
+    assert contexts_for([tmp_path]) == plan(kinds([tmp_path])).associations[0]
+
+
+def test_files_for_several_associations_say_so(tmp_path: Path) -> None:
+    assert contexts_for([tmp_path]) == ()
+    for number in range(129):
+        make(tmp_path / f"{number:03}", sop_class=f"1.2.3.{number}")
+    with pytest.raises(LocalProtocolError, match="need 2 associations"):
+        contexts_for([tmp_path])

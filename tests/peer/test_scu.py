@@ -306,21 +306,36 @@ def test_a_progress_that_raises_aborts() -> None:
 
 @pytest.mark.parametrize("window", [1, 3])
 def test_a_sender_faster_than_the_wire_is_held_at_the_high_water(window: int) -> None:
+    """Also by what the store before it has left: its last PDU may go above the mark."""
     asked = AsynchronousOperationsWindow(window, window)
     service = Anything()
     limits = replace(Limits(), output_high_water=50_000)
     joined = Joined(service, ours=requestor(window=asked, limits=limits), theirs=acceptor(window=asked), capacity=1000)
-    # The wire stands still, so what is unsent is what was let in.
-    joined.scp_link._heard_all = True
-    stores = [joined.loop.spawn(joined.peer.c_store(instance(400_000, f"1.2.{n}", piece=20_000))) for n in range(3)]
+    joined.scp_link._heard_all = True  # it does not read: what is unsent is what was let in
+    size = 4 * 131_066 - 2  # the last PDU is as long as the others
+    stores = [joined.loop.spawn(joined.peer.c_store(instance(size, f"1.2.{n}", piece=20_000))) for n in range(3)]
     joined.loop.run()
     assert 50_000 <= joined.scu.engine.bytes_unsent < 50_000 + 131_072 + 20_000
     joined.scp_link._heard_all = False
     joined.loop.run()
     assert [store.result() for store in stores] == [0, 0, 0]
-    assert service.stored == {f"1.2.{n}": content(400_000) for n in range(3)}
-    # One PDU more than the high water, since the last one leaves with the last piece.
+    assert service.stored == {f"1.2.{n}": content(size) for n in range(3)}
     assert joined.scu_link.highest_unsent < 50_000 + 2 * 131_072
+
+
+def test_a_store_may_come_at_any_moment_of_another() -> None:
+    asked = AsynchronousOperationsWindow(2, 2)
+    for moment in range(40):
+        service = Anything()
+        joined = Joined(service, ours=requestor(window=asked), theirs=acceptor(window=asked), capacity=SMALL)
+        first = joined.loop.spawn(joined.peer.c_store(instance(100_000, "1.1")))
+        steps = iter(range(moment))
+        joined.loop.run(lambda steps=steps: next(steps, None) is None)  # type: ignore[misc]
+        second = joined.loop.spawn(joined.peer.c_store(instance(100_000, "1.2")))
+        joined.loop.run()
+        assert first.result() == second.result() == 0
+        assert service.stored == {"1.1": content(100_000), "1.2": content(100_000)}
+        assert all(map(nothing_left, joined.sessions))
 
 
 # ---------------------------------------------------------------- answers that come early
@@ -401,7 +416,8 @@ def test_the_peer_ends_it_at_each_stage_of_our_store(stage: str, end: str) -> No
     assert alone.link.opened == 0
     assert nothing_left(alone.session)
     said = alone.raw.said()
-    assert isinstance(said[-1], AReleaseRP) if end == "release" else not any(isinstance(s, AAbort) for s in said)
+    assert not any(isinstance(each, AAbort) for each in said)
+    assert (AReleaseRP() in said) is (end == "release")
     alone.raw.vanish()
     outcome = alone.loop.call(alone.peer.release())
     assert (outcome.kind, outcome.by) == (kind, by)

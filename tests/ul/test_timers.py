@@ -59,14 +59,17 @@ def test_a_delay_of_none_is_never() -> None:
     assert timers.deadlines() == {}
 
 
-def test_of_those_that_passed_the_first_deadline_comes_first_and_of_equals_the_first_started() -> None:
+def test_of_those_that_passed_the_first_deadline_comes_first_and_of_equals_the_first_named() -> None:
     timers = TimerTable()
     timers.start(STALL, 0.0, 2.0)
     timers.start(IDLE, 0.0, 1.0)
+    timers.start(RESPONSE, 0.0, 1.0, 8)
+    timers.start(RESPONSE, 0.0, 1.0, 7)
     timers.start(ARTIM, 0.0, 1.0)
-    assert timers.expired(5.0) == (IDLE, 0)
-    timers.stop(IDLE)
-    assert timers.expired(5.0) == (ARTIM, 0)
+    for expected in [(ARTIM, 0), (IDLE, 0), (RESPONSE, 7), (RESPONSE, 8), (STALL, 0)]:
+        assert timers.expired(5.0) == expected
+        timers.stop(*expected)
+    assert timers.expired(5.0) is None
 
 
 def test_what_began_in_a_verb_starts_at_the_next_time_told() -> None:

@@ -3,7 +3,7 @@
 from sansdimse_files.custody import ExistingFile, ReceivedFile, file_name, is_out_of_space, sweep
 from sansdimse_files.receiving import async_received_file, received_file
 from sansdimse_files.report import log_report
-from sansdimse_files.sources import Found, contexts_for, instances, open_instance
+from sansdimse_files.sources import Found, contexts_for, instances, kinds, open_instance
 
 __all__ = [
     "ExistingFile",
@@ -14,6 +14,7 @@ __all__ = [
     "file_name",
     "instances",
     "is_out_of_space",
+    "kinds",
     "log_report",
     "open_instance",
     "received_file",

@@ -17,6 +17,9 @@ from typing import Final
 
 from sansdimse import uids
 from sansdimse.dataset import DatasetError, Instance, Part10Header, read_part10_header
+from sansdimse.errors import LocalProtocolError
+from sansdimse.ul.parties import PresentationContext
+from sansdimse.ul.plan import plan
 
 PIECE_SIZE: Final = 256 * 1024
 """Octets read at a time."""
@@ -99,11 +102,20 @@ def instances(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True
                 yield found
 
 
-def contexts_for(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> list[tuple[str, str]]:
-    """The (SOP class UID, transfer syntax UID) pairs of the files in these paths, the most frequent first.
+def contexts_for(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> tuple[PresentationContext, ...]:
+    """The presentation contexts that the files in these paths need (PS3.5 10.1; ``sansdimse.ul.plan``).
 
-    Files with errors are passed over: ``instances`` tells them.
+    Files with errors are passed over: ``instances`` tells them. Raises ``LocalProtocolError`` if they need more
+    than the 128 contexts of one association: then ``plan`` the ``kinds`` over several.
     """
+    planned = plan(kinds(paths, recursive=recursive)).associations
+    if len(planned) > 1:
+        raise LocalProtocolError(f"these files need {len(planned)} associations: plan(kinds(paths)) has the contexts")
+    return planned[0] if planned else ()
+
+
+def kinds(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> list[tuple[str, str]]:
+    """The (SOP class UID, transfer syntax UID) pairs of the files in these paths, the most frequent first."""
     headers = (found.header for found in instances(paths, recursive=recursive))
     counts = Counter((header.sop_class_uid, header.transfer_syntax_uid) for header in headers if header is not None)
     return [pair for pair, _ in counts.most_common()]

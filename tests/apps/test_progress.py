@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from sansdimse_apps.progress import ByteProgress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with ByteProgress(1000) as progress:
+        progress.show(250)
+        progress.finished(500)
+        progress.show(250)
+        progress._bar.refresh()
+    return stream.getvalue()
+
+
+def test_a_terminal_sees_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = watched(monkeypatch, Terminal())
+    assert "750/1,000 bytes" in shown
+    assert "75%" in shown
+
+
+def test_a_file_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watched(monkeypatch, io.StringIO()) == ""

@@ -1,0 +1,101 @@
+"""A store SCP of ours on a real port, which remembers all that it was told, and bytes to compare files by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sansdimse import SUCCESS, VERIFICATION, Association, Outcome, Status
+from sansdimse.dataset import read_part10_header
+from sansdimse_files import received_file
+from sansdimse_socket import Server, Store, serve
+
+HOST: Final = "127.0.0.1"
+PATIENCE: Final = 30.0
+"""Seconds until a condition that must come true counts as failed; only a failing test waits so long."""
+
+
+def until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Look until the condition is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} has not come in {PATIENCE:g} s"
+        time.sleep(0.002)
+
+
+class Archive:
+    """Puts each instance into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def c_store(self, store: Store) -> Status:
+        with received_file(store, self.folder):
+            pass
+        return SUCCESS
+
+
+@dataclass(slots=True)
+class Running:
+    """A server of ours, and what it said."""
+
+    server: Server
+    folder: Path
+    ends: list[tuple[Association, Outcome]] = field(default_factory=list)
+    reports: list[tuple[BaseException, str]] = field(default_factory=list)
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """Host and port as command-line arguments."""
+        return HOST, str(self.server.port)
+
+    def end(self, number: int = 1) -> tuple[Association, Outcome]:
+        """Engine and outcome of the association that ended as the ``number``-th, once it has."""
+        until(lambda: len(self.ends) >= number, f"the end of association {number}")
+        return self.ends[number - 1]
+
+    def files(self) -> list[Path]:
+        """All that is in the folder, temporary files too."""
+        return sorted(self.folder.iterdir())
+
+    def reported(self) -> list[str]:
+        """The kinds of error reported so far, which then count as expected."""
+        kinds = [type(error).__name__ for error, _ in self.reports]
+        self.reports.clear()
+        return kinds
+
+
+@contextmanager
+def archive(folder: Path, service: object | None = None, **options: Any) -> Iterator[Running]:
+    """Serve verification and all storage; afterwards nothing that nobody expected was reported, nothing is half done."""
+    folder.mkdir(exist_ok=True)
+    ends: list[tuple[Association, Outcome]] = []
+    reports: list[tuple[BaseException, str]] = []
+    given = {
+        "supports": [VERIFICATION],
+        "any_storage": True,
+        "report": lambda error, where: reports.append((error, where)),
+        "on_end": lambda engine, address, outcome: ends.append((engine, outcome)),
+        **options,
+    }
+    with serve(HOST, 0, service or Archive(folder), **given) as server:
+        yield Running(server, folder, ends, reports)
+    assert reports == []
+    assert [path for path in folder.iterdir() if path.suffix == ".part"] == []
+
+
+def data_set_of(path: Path) -> bytes:
+    """A file's data set, as its bytes stand behind the file meta."""
+    with path.open("rb") as file:
+        header = read_part10_header(file.read)
+    return path.read_bytes()[header.offset :]
+
+
+def syntax_of(path: Path) -> str:
+    """A file's transfer syntax UID."""
+    with path.open("rb") as file:
+        return read_part10_header(file.read).transfer_syntax_uid
