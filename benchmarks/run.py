@@ -286,7 +286,12 @@ def shown(results: dict[str, Any]) -> str:
         heads = ("SCU to SCP", "held against", "times", "ms each", "MB/s", "ratio")
         parts.append(f"{title}\n\n{table(heads, rows)}")
     rows = [
-        [row["what"], row["count"], f"{row['each'] * 1e3:.3f}", f"{row['megabytes_per_second']:.0f}"]
+        [
+            row["what"],
+            row["count"],
+            f"{row['each'] * 1e3:.3f}",
+            f"{row['megabytes_per_second']:.0f}" if row["size"] else "",
+        ]
         for row in results["in_memory"]
     ]
     parts.append("The engine alone, PDUs of 16 KiB\n\n" + table(("what", "times", "ms each", "MB/s"), rows))

@@ -64,6 +64,7 @@ class Association:
         self._ul = UpperLayer(
             request=request, maximum_length=config.maximum_length, limits=limits, profile=profile, now=now
         )
+        self._ul.before_deadlines = self._watch
         self._assembler = Assembler(
             max_command=limits.command_set,
             max_fragments=limits.fragments,
@@ -243,7 +244,6 @@ class Association:
                 if event is not None:
                     return event
             elif item is NEED_DATA:
-                self._watch()
                 return NEED_DATA
             else:
                 return self._indicate(item)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import typer
 
 from sansdimse import __version__
 from sansdimse_apps import demo, echo, serve, store
+from sansdimse_apps.outcomes import ExitCode
 from sansdimse_apps.output import close_output
 
 app = typer.Typer(
@@ -19,16 +20,27 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 usage, 3 network, 4 refused, 5 a failure status, 6 partly done. "
     "Each command has --help with an example.",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("echo", epilog="Example: sansdimse echo pacs.example 11112 -aec PACS")(echo.command)
-app.command("store", epilog="Example: sansdimse store pacs.example 11112 -aec PACS images/ more/scan.dcm")(
-    store.command
-)
-app.command("serve", epilog="Example: sansdimse serve received/ --port 11112 -aet ARCHIVE")(serve.command)
-app.command("demo", epilog="Example: sansdimse demo")(demo.command)
+app.command(
+    "echo",
+    short_help="Ask a server whether it is there (C-ECHO).",
+    epilog="Example: sansdimse echo pacs.example 11112 -aec PACS",
+)(echo.command)
+app.command(
+    "store",
+    short_help="Send DICOM files and folders to a server (C-STORE).",
+    epilog="Example: sansdimse store pacs.example 11112 -aec PACS images/ more/scan.dcm",
+)(store.command)
+app.command(
+    "serve",
+    short_help="Receive DICOM files into a folder.",
+    epilog="Example: sansdimse serve received/ --port 11112 -aet ARCHIVE",
+)(serve.command)
+app.command(
+    "demo", short_help="Watch real files cross a connection, and compare them.", epilog="Example: sansdimse demo"
+)(demo.command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -37,13 +49,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

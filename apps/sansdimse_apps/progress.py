@@ -21,6 +21,7 @@ class ByteProgress:
 
     def __init__(self, total: int) -> None:
         console = Console(stderr=True)
+        self._is_shown = console.is_terminal
         self._done = 0
         self._bar = Progress(
             BarColumn(),
@@ -29,7 +30,7 @@ class ByteProgress:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not self._is_shown,
             transient=True,
             # What goes to a file must not be drawn above the bar on the terminal.
             redirect_stdout=sys.stdout.isatty(),
@@ -46,10 +47,12 @@ class ByteProgress:
         self.show(0)
 
     def __enter__(self) -> ByteProgress:
-        self._bar.start()
+        if self._is_shown:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._is_shown:
+            self._bar.stop()

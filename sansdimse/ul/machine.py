@@ -11,7 +11,7 @@ bounded, and a response given a moment before an abort is worth delivering.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -70,6 +70,8 @@ class UpperLayer(Provider):
         """The A-ASSOCIATE-AC, ours or the peer's, as soon as it is known."""
         self.agreement: Agreement | None = None
         """What request and response come to, read from our side."""
+        self.before_deadlines: Callable[[], object] = int
+        """Called when all input is read, before deadlines are looked at: whoever has timers here sets them right."""
         self._ended: Ended | None = None
         self._opened = False  # told that the transport is open, not taken yet
         self._ever_opened = False
@@ -258,12 +260,14 @@ class UpperLayer(Provider):
                 self._aa5(None)
                 return None
             return self._do(Evt.TRANSPORT_CLOSED)
+        # First what the input just read has put off: it came in time, since deadlines pass after all input told.
+        self._watch_pdu()
+        self.before_deadlines()
         if self._timeout_told:
             expired = self.timers.expired(self._now)
             if expired is not None:
                 return self._expire(*expired)
             self._timeout_told = False
-        self._watch_pdu()
         self._drained = True
         return NEED_DATA
 

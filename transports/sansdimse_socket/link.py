@@ -64,10 +64,13 @@ class _Job:
         self._conversation: Coroutine[Any, Any, None] | None = conversation
 
     def run(self) -> None:
-        """Run it to its end, if nobody cancelled it."""
+        """Run it to its end, if nobody cancelled it. That it awaited what only a loop gives, is its handler's error."""
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
-            run(conversation)
+            try:
+                run(conversation)
+            except RuntimeError as error:
+                self._link.session.report(error, "a handler")
 
     def cancel(self) -> None:
         """Keep it from beginning; one that runs learns of the association's end where it waits."""
