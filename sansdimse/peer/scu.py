@@ -7,9 +7,9 @@ abandoned, and the association stays usable if the peer answers in time (``Reque
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sansdimse import events, uids
 from sansdimse.dataset import Dataset, DatasetError, Instance, convert, instance_of
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Path = str | PathLike
 Source = Path | Dataset | Instance
 """What can be stored: a file's path, a data set, or an instance as header and byte pieces."""
+
+_PIECE_SIZE: Final = 256 * 1024
+"""Bytes given to the engine at once: what is queued cannot be taken back when the peer refuses early."""
 
 S = TypeVar("S", Path, Dataset, Instance)
 R = TypeVar("R", bound="Request")
@@ -116,7 +119,7 @@ class Peer:
                 )
 
             async with self._invoke(start) as (operation, inbox):
-                pieces = iter(instance.pieces())
+                pieces = _cut(instance.pieces())
                 sent = 0
                 while True:
                     piece = await link.call(next, pieces, None)
@@ -238,6 +241,14 @@ def _results(contexts: list[NegotiatedContext]) -> str:
         4: "transfer syntaxes not supported",
     }
     return ", ".join(sorted({meanings.get(context.result, f"result {context.result}") for context in contexts}))
+
+
+def _cut(pieces: Iterator[bytes | memoryview]) -> Iterator[memoryview]:
+    """The same bytes in pieces of bounded length."""
+    for piece in pieces:
+        view = memoryview(piece)
+        for at in range(0, len(view), _PIECE_SIZE):
+            yield view[at : at + _PIECE_SIZE]
 
 
 async def _final(inbox: Inbox) -> Answer:

@@ -22,7 +22,7 @@ def target(name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None
 def test_the_corpus_is_there_and_small(name: str) -> None:
     sizes = [path.stat().st_size for path in (FUZZ / "corpus" / name).iterdir()]
     assert len(sizes) > 20
-    assert sum(sizes) < 150_000
+    assert sum(sizes) < 130_000
 
 
 @pytest.mark.parametrize(
