@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -626,17 +626,16 @@ def test_beyond_the_pending_budget_the_oldest_makes_room(tmp_path: Path) -> None
 
 
 def test_a_peer_that_never_reads_is_given_up(tmp_path: Path) -> None:
-    window = AsynchronousOperationsWindow(60_000, 1)
+    window = AsynchronousOperationsWindow(500, 1)
     with unshaken(tmp_path / "stored", window=window) as running:
+        running.server._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what it accepts inherits it
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect((HOST, running.server.port))
         with Raw(sock) as raw:
             raw.associate(proposal(VERIFICATION, window=window))
-            with suppress(ConnectionError):
-                while not running.ends:
-                    raw.send(*[command(echo_rq(message_id)) for message_id in range(1, 2000)])
-        engine, outcome = running.end()
+            raw.send(*[command(echo_rq(message_id)) for message_id in range(1, 500)])
+            engine, outcome = running.end()
         assert (outcome.kind, outcome.timer) == (OutcomeKind.TIMED_OUT, Timer.OUTPUT_STALL)
         assert engine.bytes_unsent == 0
 
@@ -728,6 +727,10 @@ def accept(raw: Raw, change: Callable[[bytes], bytes] = bytes, supports: str = C
     assert isinstance(asked, AAssociateRQ)
     answered = answer(Acceptor("FAKE", [VERIFICATION, supports], maximum_length=16384), asked)
     raw.send(change(answered.encode()))
+
+
+def connect(server: FakeServer) -> AbstractContextManager[Peer]:
+    return associate(HOST, server.port, contexts=[VERIFICATION, CT], limits=BRIEF)
 
 
 def lost(port: int, use: Callable[[Peer], object] = Peer.c_echo, **options: Any) -> AssociationLost:
@@ -949,8 +952,10 @@ def test_it_never_reads() -> None:
         done.wait(20)
 
     with FakeServer(script) as server:
-        outcome = lost(server.port, lambda peer: peer.c_store(instance(50_000_000))).outcome
+        with pytest.raises(AssociationLost) as caught, connect(server) as peer:
+            peer.c_store(instance(50_000_000))
         done.set()
+    outcome = caught.value.outcome
     assert (outcome.kind, outcome.timer) == (OutcomeKind.TIMED_OUT, Timer.OUTPUT_STALL)
 
 
@@ -988,7 +993,7 @@ def test_it_refuses_a_data_set_early_and_the_rest_is_not_sent() -> None:
         assert raw.pdu() == RELEASE_RQ
         raw.send(RELEASE_RP)
 
-    with FakeServer(script) as server, associate(HOST, server.port, contexts=[VERIFICATION, CT], limits=BRIEF) as peer:
+    with FakeServer(script) as server, connect(server) as peer:
         assert peer.c_store(instance(50_000_000)) == 0xA700
     assert sum(sizes) < 50_000_000
 
