@@ -1,7 +1,7 @@
 """Who is let in: budgets before and after the association, decided purely and once for all transports.
 
-A connection that has sent no complete request costs little and may be anybody's, so those have a budget
-of their own: beyond it the one that has been silent longest makes room. An association costs a handler's
+A connection without an association (no complete request yet, or a rejected one that the peer has not closed)
+costs little and may be anybody's, so those have a budget of their own: beyond it the oldest makes room. An association costs a handler's
 time: beyond that budget a complete request is answered with A-ASSOCIATE-RJ 2/3/2, transient, local limit
 exceeded (PS3.8 Table 9-21), and never with silence.
 """
@@ -29,7 +29,7 @@ class Budget:
 
     associations: int = 100
     pending: int = 128
-    """Connections without a complete A-ASSOCIATE-RQ."""
+    """Connections without an association."""
 
 
 class Admission(Generic[C]):
@@ -53,13 +53,14 @@ class Admission(Generic[C]):
 
     def requested(self, connection: C, proposed: AAssociateAC | AAssociateRJ) -> AAssociateAC | AAssociateRJ:
         """A complete request came; what to answer, given what negotiation would."""
-        self._pending.pop(connection, None)
         if self.closing:
             return SHUTTING_DOWN
         if isinstance(proposed, AAssociateRJ):
             return proposed
         if len(self._associations) >= self.budget.associations:
             return OVER_BUDGET
+        # Who is rejected stays pending: he may keep his connection for all of ARTIM (PS3.8 9.2, Sta13).
+        self._pending.pop(connection, None)
         self._associations.add(connection)
         return proposed
 
@@ -70,7 +71,7 @@ class Admission(Generic[C]):
 
     @property
     def pending(self) -> int:
-        """Connections without a complete request."""
+        """Connections without an association."""
         return len(self._pending)
 
     @property

@@ -199,7 +199,7 @@ class Association:
     def _context_for(
         self, abstract_syntax: str, transfer_syntax: str | None = None, *, context_id: int | None = None
     ) -> NegotiatedContext:
-        """The accepted context to invoke this on, in which we are SCU; or the one the caller names."""
+        """The accepted context to invoke this on, in which we are SCU: the first, or the one the caller names."""
         agreement = self._agreed()
         if context_id is not None:
             context = agreement.by_id.get(context_id)
@@ -209,6 +209,8 @@ class Association:
                 raise LocalProtocolError(
                     f"context {context_id} is for {context.transfer_syntax}, not {transfer_syntax}"
                 )
+            if not context.as_scu:
+                raise LocalProtocolError(_not_scu(context.abstract_syntax))
             return context
         accepted = [c for c in agreement.accepted if c.abstract_syntax == abstract_syntax]
         usable = [c for c in accepted if c.as_scu]
@@ -423,6 +425,10 @@ class Association:
         return self._ul.bytes_unsent
 
 
+def _not_scu(abstract_syntax: str) -> str:
+    return f"we are not the SCU of {STANDARD.name_of(abstract_syntax)} here: the roles say so (PS3.7 D.3.3.4)"
+
+
 def _no_context(
     agreement: Agreement,
     abstract_syntax: str,
@@ -437,7 +443,7 @@ def _no_context(
         wanted = STANDARD.name_of(transfer_syntax or "")
         return f"no context for {name} in {wanted} was accepted; these transfer syntaxes would do: {would_do}"
     if accepted:
-        return f"we are not the SCU of {name}: role selection gave us the other role (PS3.7 D.3.3.4)"
+        return _not_scu(abstract_syntax)
     refused = [c for c in agreement.contexts if c.abstract_syntax == abstract_syntax]
     if refused:
         return f"the peer refused every context for {name}, with result {refused[0].result} (PS3.8 Table 9-18)"

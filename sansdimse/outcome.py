@@ -95,10 +95,14 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Released, or closed by the peer with nothing left to do, as many viewers do."""
-        return self.kind is OutcomeKind.RELEASED or (
-            self.kind is OutcomeKind.CLOSED and self.error is None and self.outstanding == 0 and self.state in (6, 7, 8)
-        )
+        """Released, or ended by the peer with nothing left to do: closed, as many viewers do, or aborted when
+        the release had been asked for already, as others do."""
+        if self.kind is OutcomeKind.RELEASED:
+            return True
+        if self.outstanding or self.error is not None or self.by is not Side.PEER:
+            return False
+        closed, aborted = self.kind is OutcomeKind.CLOSED, self.kind is OutcomeKind.ABORTED
+        return (closed and 6 <= self.state <= 12) or (aborted and 7 <= self.state <= 12)  # Sta6; Sta7 to Sta12: release
 
     def __str__(self) -> str:
         who = {Side.LOCAL: "by us", Side.PEER: "by the peer", Side.NETWORK: "by the network"}[self.by]

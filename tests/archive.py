@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+
 from sansdimse import SUCCESS, VERIFICATION, Association, Outcome, Status
 from sansdimse.dataset import read_part10_header
 from sansdimse_files import received_file
@@ -71,7 +74,7 @@ class Running:
 
 @contextmanager
 def archive(folder: Path, service: object | None = None, **options: Any) -> Iterator[Running]:
-    """Serve verification and all storage; afterwards nothing that nobody expected was reported, nothing is half done."""
+    """Serve verification and all storage; afterwards nothing unexpected was reported, nothing is half done."""
     folder.mkdir(exist_ok=True)
     ends: list[tuple[Association, Outcome]] = []
     reports: list[tuple[BaseException, str]] = []
@@ -93,6 +96,24 @@ def data_set_of(path: Path) -> bytes:
     with path.open("rb") as file:
         header = read_part10_header(file.read)
     return path.read_bytes()[header.offset :]
+
+
+def essence(path: Path) -> Dataset:
+    """A file's data set without what others may leave out, and private elements, whose VRs they may not know."""
+    dataset = dcmread(path)
+    for element in list(dataset):
+        if element.tag.is_private or element.tag.element == 0 or element.tag == 0xFFFCFFFC:
+            del dataset[element.tag]
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        dataset["PixelData"].VR = "OB"  # as PS3.5 A.4 wants it; some files have OW, which others mend
+    return dataset
+
+
+def bundled(name: str) -> Path:
+    """A file that comes with pydicom; nothing is downloaded."""
+    path = get_testdata_file(name, download=False)
+    assert isinstance(path, str), name
+    return Path(path)
 
 
 def syntax_of(path: Path) -> str:

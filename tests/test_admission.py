@@ -36,11 +36,13 @@ def test_an_association_counts_until_it_is_closed() -> None:
     assert (admission.pending, admission.associations) == (3, 0)
     assert admission.requested("a", YES) is YES
     assert admission.requested("b", YES) == OVER_BUDGET
-    assert (admission.pending, admission.associations) == (1, 1)
+    assert (admission.pending, admission.associations) == (2, 1)
     admission.closed("a")
     assert admission.requested("c", YES) is YES
     admission.closed("c")
     admission.closed("c")
+    assert (admission.pending, admission.associations) == (1, 0)
+    admission.closed("b")
     assert (admission.pending, admission.associations) == (0, 0)
 
 
@@ -48,7 +50,18 @@ def test_what_negotiation_rejects_takes_no_place_and_keeps_its_reason() -> None:
     admission: Admission[str] = Admission(Budget(associations=0))
     admission.opened("a")
     assert admission.requested("a", NO) is NO
-    assert (admission.pending, admission.associations) == (0, 0)
+    assert admission.associations == 0
+
+
+@pytest.mark.parametrize("proposed", [YES, NO])
+def test_who_is_rejected_and_does_not_close_makes_room_like_the_silent(proposed: Any) -> None:
+    admission: Admission[int] = Admission(Budget(associations=0, pending=2))
+    cut = []
+    for number in range(5):
+        cut.append(admission.opened(number))
+        assert isinstance(admission.requested(number, proposed), AAssociateRJ)
+        assert admission.pending <= 2
+    assert cut == [None, None, 0, 1, 2]
 
 
 @pytest.mark.parametrize("proposed", [YES, NO])
@@ -82,10 +95,11 @@ def test_the_books_agree_with_a_plain_model(steps: list[tuple[str, int]], most: 
             out = pending.pop(0) if len(pending) > most + 1 else None
             assert admission.opened(who) == out
         elif step == "ask" and who in pending:
-            pending.remove(who)
             fits = len(established) < most
             assert admission.requested(who, YES) == (YES if fits else OVER_BUDGET)
-            established |= {who} if fits else set()
+            if fits:
+                pending.remove(who)
+                established.add(who)
         elif step == "close":
             admission.closed(who)
             established.discard(who)

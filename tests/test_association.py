@@ -458,6 +458,8 @@ def test_which_context_an_operation_takes() -> None:
         engine.c_store(CT, INSTANCE, context_id=9)
     with pytest.raises(LocalProtocolError, match=r"context 1 is for 1\.2\.840\.10008\.1\.2, not "):
         engine.c_store(CT, INSTANCE, EXPLICIT_VR_LITTLE_ENDIAN, context_id=1)
+    with pytest.raises(LocalProtocolError, match="we are not the SCU of MR Image Storage"):
+        engine.c_store(MR, INSTANCE, context_id=5)
     assert end.said() == []
     store = engine.c_store(CT, INSTANCE, EXPLICIT_VR_LITTLE_ENDIAN)
     assert (store.context.id, store.message_id) == (3, 1)

@@ -68,12 +68,17 @@ def test_an_abort_in_words(numbers: tuple[int, int], text: str) -> None:
         (replace(CLOSED, state=State.STA13), False),
         (replace(CLOSED, error="connection reset"), False),
         (replace(CLOSED, outstanding=1), False),
+        (replace(CLOSED, state=State.STA12), True),
         (replace(CLOSED, kind=OutcomeKind.ABORTED), False),
+        (replace(CLOSED, kind=OutcomeKind.ABORTED, state=State.STA7), True),
+        (replace(CLOSED, kind=OutcomeKind.ABORTED, state=State.STA12), True),
+        (replace(CLOSED, kind=OutcomeKind.ABORTED, state=State.STA7, outstanding=1), False),
+        (replace(CLOSED, kind=OutcomeKind.ABORTED, state=State.STA7, by=Side.LOCAL), False),
         (replace(CLOSED, kind=OutcomeKind.REJECTED), False),
         (replace(CLOSED, kind=OutcomeKind.TIMED_OUT), False),
     ],
 )
-def test_clean_is_a_release_or_a_close_with_nothing_left_to_do(outcome: Outcome, *, clean: bool) -> None:
+def test_clean_is_a_release_or_an_end_by_the_peer_with_nothing_left_to_do(outcome: Outcome, *, clean: bool) -> None:
     assert outcome.clean is clean
 
 

@@ -11,8 +11,8 @@ from sansdimse import NEED_DATA, Limits, RemoteProtocolError, Side, Status
 from sansdimse.deviations import escaped
 from sansdimse.dimse.command import decode_command
 from sansdimse.dimse.messages import Message, UnknownCommand
+from sansdimse.outcome import reject_reason
 from sansdimse.services.sop_classes import STANDARD
-from sansdimse.ul.explain import rejection_text
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AAssociateRQ, AReleaseRP, AReleaseRQ, PDataTF, Pdu
 from sansdimse.ul.reader import PDVPiece, Reader
 
@@ -142,7 +142,7 @@ def _describe(pdu: Pdu) -> str:
             results = [context.result for context in pdu.presentation_contexts]
             return f"{results.count(0)} of {len(results)} accepted, {_receives(pdu.maximum_length)}"
         case AAssociateRJ():
-            return rejection_text(pdu)
+            return reject_reason(pdu.result, pdu.source, pdu.reason)
         case AAbort():
             return f"source {pdu.source}, reason {pdu.reason}"
     return ""

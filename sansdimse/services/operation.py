@@ -8,6 +8,7 @@ association through two small protocols.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from sansdimse.dimse.messages import (
@@ -234,11 +235,12 @@ class UnservableSCP(Performed):
         if isinstance(self.request, UnknownCommand):
             self._performer.send_response(self, _response_to_unknown(self.request, self.message_id, status))
             return
-        response = RESPONSE_TO[type(self.request)](
-            message_id_being_responded_to=self.message_id,
-            affected_sop_class_uid=self.sop_class_uid,
-            status=status,
+        kind = RESPONSE_TO[type(self.request)]
+        response = kind(
+            message_id_being_responded_to=self.message_id, affected_sop_class_uid=self.sop_class_uid, status=status
         )
+        if hasattr(kind, "affected_sop_instance_uid"):  # some senders want it back (PS3.7 9.3.1.2)
+            response = replace(response, affected_sop_instance_uid=self.sop_instance_uid)
         self._performer.send_response(self, response)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sansdimse.deviations import escaped
+from sansdimse.outcome import reject_reason
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, is_valid, name_of
 from sansdimse.ul.agreement import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
@@ -114,7 +115,8 @@ def explain_pair(request: AAssociateRQ, answer: AAssociateAC | AAssociateRJ) -> 
     For a rejection one, for the association; else one for each ID proposed.
     """
     if isinstance(answer, AAssociateRJ):
-        return (Explanation(None, "", False, rejection_text(answer)),)
+        reason = reject_reason(answer.result, answer.source, answer.reason)
+        return (Explanation(None, "", False, reason),)
     contexts = negotiated(request, answer, requestor=True)
     answered = {context.context_id for context in answer.presentation_contexts}
     roles = selected_roles(request.role_selections)
@@ -155,31 +157,6 @@ _RESULTS: Final = {
     NO_REASON: "the acceptor gave no reason",
     ABSTRACT_SYNTAX_NOT_SUPPORTED: "the acceptor does not support the abstract syntax",
     TRANSFER_SYNTAXES_NOT_SUPPORTED: "the acceptor supports none of the transfer syntaxes",
-}
-
-
-def rejection_text(rejection: AAssociateRJ) -> str:
-    """What an A-ASSOCIATE-RJ says, in words (PS3.8 Table 9-21); of other numbers, the numbers."""
-    persistence = {1: "permanent", 2: "transient"}.get(rejection.result, f"result {rejection.result}")
-    source = _SOURCES.get(rejection.source, f"source {rejection.source}")
-    reason = _REASONS.get((rejection.source, rejection.reason), f"reason {rejection.reason}")
-    return f"{reason}, said by {source} ({persistence})"
-
-
-_SOURCES: Final = {
-    1: "the service-user",
-    2: "the service-provider's ACSE part",
-    3: "the service-provider's presentation part",
-}
-_REASONS: Final = {
-    (1, 1): "no reason was given",
-    (1, 2): "the application context is not supported",
-    (1, 3): "the calling AE title is not recognized",
-    (1, 7): "the called AE title is not recognized",
-    (2, 1): "no reason was given",
-    (2, 2): "the protocol version is not supported",
-    (3, 1): "there is temporary congestion",
-    (3, 2): "a local limit is exceeded",
 }
 
 

@@ -41,8 +41,6 @@ _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
 _TWO_U16: Final = Struct(">HH")
 
-_CONTAINERS: Final = frozenset({0x20, 0x21, 0x50})
-
 # A decoder is given the PDU's body, where the item's content starts and stops in it, and the item's
 # second byte.
 
@@ -75,12 +73,18 @@ def _decoded(data: bytes, start: int, stop: int, decoders: dict[int, _Decoder]) 
             items.append(UnknownItem(item_type, data[start : start + length], reserved))
         else:
             items.append(decode(data, start, start + length, reserved))
-            if item_type in _CONTAINERS:
-                nested += len(items[-1].items)  # type: ignore[union-attr]
+            nested += _held_in(items[-1])
         if len(items) + nested > MOST_ITEMS:
             raise _malformed(item_type, f"is one of more than {MOST_ITEMS}")
         start += length
     return tuple(items), start
+
+
+def _held_in(item: Item) -> int:
+    """What an item holds that counts as much as an item: two bytes make a related UID, and each is looked at."""
+    if isinstance(item, PresentationContextRQ | PresentationContextAC | UserInformation):
+        return sum(1 + _held_in(sub_item) for sub_item in item.items)
+    return len(item.related_general_sop_class_uids) if isinstance(item, CommonExtendedNegotiation) else 0
 
 
 def _sub_items(data: bytes, start: int, stop: int, item_type: int) -> tuple[Item, ...]:

@@ -169,6 +169,8 @@ def _reject_caller(acceptor: Acceptor, request: AAssociateRQ) -> Rejection | Non
     called, calling = request.called_ae_title, request.calling_ae_title
     named = request.application_context
     refuses = acceptor.profile.refuses
+    if not request.protocol_version & 1:  # only bit 0 is tested (PS3.8 Table 9-11)
+        return Rejection(2, 2, f"protocol version {request.protocol_version:04X} has no bit for version 1")
     if named is not None and named != APPLICATION_CONTEXT and refuses(Code.APPLICATION_CONTEXT_WRONG):
         return Rejection(1, 2, f"application context {escaped(named)} is not DICOM's")
     if acceptor.require_called and called != acceptor.ae_title.strip():
@@ -188,8 +190,6 @@ def _reject_caller(acceptor: Acceptor, request: AAssociateRQ) -> Rejection | Non
 def _reason(code: Code, request: AAssociateRQ) -> tuple[int, int]:
     """Source and reason (PS3.8 Table 9-21) to refuse a deviation with."""
     match code:
-        case Code.PROTOCOL_VERSION_UNSUPPORTED:
-            return 2, 2
         case Code.APPLICATION_CONTEXT_MISSING | Code.APPLICATION_CONTEXT_REPEATED | Code.APPLICATION_CONTEXT_WRONG:
             return 1, 2
         case Code.AE_TITLE_NUL | Code.AE_TITLE_CHARACTERS | Code.AE_TITLE_BLANK:

@@ -65,7 +65,7 @@ class Evt(IntEnum):
 
 
 class Action(IntEnum):
-    """PS3.8 Tables 9-6 to 9-9. ``UpperLayer`` has a method for each, named the same in lower case."""
+    """PS3.8 Tables 9-6 to 9-9. ``actions.Provider`` has a method for each, named alike."""
 
     AE1 = 1
     AE2 = 2

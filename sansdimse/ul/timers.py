@@ -128,7 +128,7 @@ class TimerTable:
             return self._earliest
         return min((d for (t, _), d in self._deadlines.items() if t not in WAITING_FOR_PEER), default=None)
 
-    def expired(self, now: float, *, waiting_for_peer: bool = True) -> Key | None:
+    def expired(self, now: float) -> Key | None:
         """The timer whose deadline passed first, if one has; it stays until it is stopped.
 
         Of equal deadlines the timer named first counts: which was started first may depend on how bytes were cut.
@@ -138,10 +138,8 @@ class TimerTable:
         passed = [
             (deadline, _ORDER[timer], message_id, timer)
             for (timer, message_id), deadline in self._deadlines.items()
-            if deadline <= now and (waiting_for_peer or timer not in WAITING_FOR_PEER)
+            if deadline <= now
         ]
-        if not passed:
-            return None
         _, _, message_id, timer = min(passed)
         return timer, message_id
 

@@ -136,7 +136,7 @@ def test_messages_in_words(message: Any, text: str) -> None:
 
 def test_answers_to_an_association_request() -> None:
     [rejected] = told(Side.PEER, AAssociateRJ(result=1, source=1, reason=7).encode())
-    assert "the called AE title is not recognized" in rejected.text
+    assert "called AE title not recognized" in rejected.text
     field = b"X".ljust(16)
     [accepted] = told(Side.PEER, AAssociateAC(field, field, ()).encode())
     assert accepted.text == "0 of 0 accepted, no maximum PDU length stated"

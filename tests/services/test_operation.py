@@ -205,6 +205,23 @@ def test_the_unservable_is_answered_in_kind(given: int | None, status: int) -> N
     assert response.status == status
     assert response.message_id_being_responded_to == 9
     assert response.affected_sop_class_uid == CT
+    assert response.affected_sop_instance_uid == "1"
+
+
+@pytest.mark.parametrize(
+    ("message", "instance"),
+    [
+        (CStoreRQ(message_id=9, affected_sop_class_uid=CT, affected_sop_instance_uid=INSTANCE), INSTANCE),
+        (NDeleteRQ(message_id=9, requested_sop_class_uid=CT, requested_sop_instance_uid=INSTANCE), INSTANCE),
+        (CFindRQ(message_id=9, affected_sop_class_uid=CT), None),
+    ],
+)
+def test_the_unservable_gets_back_every_uid_that_its_response_can_hold(message: Any, instance: str | None) -> None:
+    association, operation = unservable(message)
+    operation.respond()
+    [response] = association.asked
+    assert (response.sop_class_uid, response.sop_instance_uid) == (CT, instance)
+    assert encode_command(response)
 
 
 @pytest.mark.parametrize("field", [0x7777, 0x0002, 0x0FFE])

@@ -22,8 +22,11 @@ import pytest
 
 from archive import HOST, Archive, Running, archive, until
 from sansdimse import (
+    NEED_DATA,
     SUCCESS,
     VERIFICATION,
+    Association,
+    AssociationRequested,
     AsynchronousOperationsWindow,
     Code,
     Limits,
@@ -33,6 +36,7 @@ from sansdimse import (
     Requestor,
     Side,
     State,
+    TimedOut,
     Timer,
 )
 from sansdimse.admission import Budget
@@ -400,6 +404,36 @@ def test_who_falls_silent_in_the_middle_is_aborted_when_the_deadline_passes(
     assert (outcome.kind, outcome.timer) == (OutcomeKind.TIMED_OUT, timer)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (command(echo_rq())[:-1], command(echo_rq())[-1:]),
+        (command(echo_rq())[:-1], command(echo_rq())[-1:] + command(echo_rq(2))[:-1]),
+        (command(store_rq(), 3), data(DATA_SET)),
+        (command(store_rq(), 3), data(DATA_SET, last=False)),
+    ],
+    ids=["the rest of a PDU", "the rest of a PDU and half another", "a data set", "the first fragment"],
+)
+def test_what_is_told_at_the_deadline_came_in_time(first: bytes, second: bytes) -> None:
+    engine = Association(Acceptor("SANSDIMSE", [VERIFICATION, CT], limits=BRIEF), now=0.0)
+    engine.transport_opened(0.0)
+    engine.receive_data(proposal(), 0.0)
+    assert isinstance(engine.next_event(), AssociationRequested)
+    engine.accept()
+    engine.data_to_send(0.0)
+    engine.data_to_send(0.0)
+    engine.receive_data(first, 1.0)
+    while engine.next_event() is not NEED_DATA:
+        pass
+    deadline = engine.next_timeout()
+    assert deadline is not None
+    engine.receive_data(second, deadline)  # a busy machine reads late, and looks at the clock once
+    engine.handle_timeout(deadline)
+    while (event := engine.next_event()) is not NEED_DATA:
+        assert not isinstance(event, TimedOut)
+    assert engine.state is State.STA6
+
+
 def test_a_response_to_nothing_is_noted_and_changes_nothing(running: Running) -> None:
     with Raw.to(running) as raw:
         raw.associate()
@@ -552,15 +586,23 @@ def test_a_handlers_fault_is_a_status_and_a_report(
 
 
 def test_a_data_set_that_the_handler_wants_decoded_and_cannot_be_is_c210(tmp_path: Path) -> None:
-    with unshaken(tmp_path / "stored", Misbehaving(lambda store: (store.dataset(), SUCCESS)[1])) as running:
-        with associate(HOST, running.server.port, contexts=[VERIFICATION, CT]) as peer:
-            bad = Instance(CT, "1.2.3", EXPLICIT, 1000, lambda: iter([b"\xff" * 1000]))
-            assert peer.c_store(bad) == 0xC210
-            assert peer.c_store(Instance(CT, "1.2.3", EXPLICIT, len(EXPLICIT_CT), lambda: iter([EXPLICIT_CT]))) == 0
+    bad = Instance(CT, "1.2.3", EXPLICIT, 1000, lambda: iter([b"\xff" * 1000]))
+    good = Instance(CT, "1.2.3", EXPLICIT, len(EXPLICIT_CT), lambda: iter([EXPLICIT_CT]))
+    with (
+        unshaken(tmp_path / "stored", Misbehaving(lambda store: (store.dataset(), SUCCESS)[1])) as running,
+        associate(HOST, running.server.port, contexts=[VERIFICATION, CT]) as peer,
+    ):
+        assert [int(peer.c_store(each)) for each in (bad, good)] == [0xC210, SUCCESS]
+        peer.release()
+
+
+def aborting(store: Store) -> int:
+    store.abort()
+    return SUCCESS
 
 
 def test_a_handler_that_aborts_aborts(tmp_path: Path) -> None:
-    with unshaken(tmp_path / "stored", Misbehaving(lambda store: store.abort() or 0)) as running:
+    with unshaken(tmp_path / "stored", Misbehaving(aborting)) as running:
         with Raw.to(running) as raw:
             raw.associate()
             raw.send(command(store_rq(), 3), data(DATA_SET))
@@ -662,7 +704,7 @@ def test_a_store_that_runs_at_shutdown_finishes_within_the_grace(tmp_path: Path)
     with archive(tmp_path / "stored", limits=BRIEF) as running, Raw.to(running) as raw:
         raw.associate()
         raw.send(command(store_rq(), 3), data(DATA_SET, last=False))
-        until(lambda: running.files(), "the temporary file")
+        until(running.files, "the temporary file")
         closing = threading.Thread(target=running.server.close, args=(20,))
         closing.start()
         until(lambda: running.server._admission.closing)
@@ -681,7 +723,7 @@ def test_a_store_that_runs_longer_than_the_grace_is_aborted(tmp_path: Path) -> N
         with Raw.to(running) as raw:
             raw.associate()
             raw.send(command(store_rq(), 3), data(DATA_SET, last=False))
-            until(lambda: running.files(), "the temporary file")
+            until(running.files, "the temporary file")
             running.server.close(0.1)
             assert raw.rest() == USER_ABORT
         assert running.files() == []

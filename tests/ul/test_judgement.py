@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from sansdimse.deviations import Code
-from sansdimse.profile import DEFAULT, LENIENT, STRICT
+from sansdimse.profile import DEFAULT, LENIENT, STRICT, Profile
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE_8BIT, VERIFICATION
 from sansdimse.ul.items import (
     AbstractSyntax,
@@ -257,10 +257,15 @@ def test_a_maximum_length_without_room_is_rejected_by_every_profile(maximum_leng
     assert rejected(accepting, proposal(GOOD, maximum_length=8)) is None
 
 
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 0xFFFE, 0xFFFF])
+@pytest.mark.parametrize("profile", [LENIENT, DEFAULT, STRICT])
+def test_bit_0_of_the_protocol_version_decides_and_no_other(version: int, profile: Profile) -> None:
+    acceptor = dataclasses.replace(ACCEPTOR, profile=profile)
+    request = dataclasses.replace(proposal(GOOD), protocol_version=version)
+    assert rejected(acceptor, request) == (None if version & 1 else (1, 2, 2))
+
+
 def test_what_a_profile_refuses_of_an_association_is_rejected() -> None:
-    versionless = dataclasses.replace(proposal(GOOD), protocol_version=2)
-    refusing = dataclasses.replace(ACCEPTOR, profile=DEFAULT.refusing(Code.PROTOCOL_VERSION_UNSUPPORTED))
-    assert rejected(refusing, versionless) == (1, 2, 2)
     trailing = dataclasses.replace(proposal(GOOD), trailing=b"\0")
     assert rejected(ACCEPTOR, trailing) is None
     assert rejected(dataclasses.replace(ACCEPTOR, profile=STRICT), trailing) == (1, 1, 1)

@@ -1,6 +1,6 @@
 """The link of one blocking socket: every wait of a conversation drives it.
 
-There is no reader thread: whoever waits, reads, writes and tells the time, in ``_drive``. It always
+There is no reader thread: whoever waits, reads, writes and tells the time, in ``drive``. It always
 reads while it writes, because two ends that only write stand still for ever.
 """
 

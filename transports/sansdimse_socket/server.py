@@ -119,9 +119,8 @@ class Server:
         for connection in self._snapshot():  # only a handler that never returns is left
             self._report(TimeoutError("the handler did not return"), connection.address)
         os.close(self._stop_accepting)
-        if not self._snapshot():
-            os.close(self._aborting)
         self._closed.set()
+        self._close_when_empty()
 
     def _snapshot(self) -> list[_Connection]:
         with self._lock:
@@ -172,6 +171,14 @@ class Server:
         with self._lock:
             self._connections.discard(connection)
             self._admission.closed(connection)
+        self._close_when_empty()
+
+    def _close_when_empty(self) -> None:
+        """The descriptor that drivers watch goes with the last of them, which may outlive ``close``."""
+        with self._lock:
+            if self._closed.is_set() and not self._connections and self._aborting >= 0:
+                os.close(self._aborting)
+                self._aborting = -1
 
     def run_connection(self, connection: _Connection) -> None:
         """Serve one connection to its end; the body of its thread."""
