@@ -1,9 +1,9 @@
 """Who is let in: budgets before and after the association, decided purely and once for all transports.
 
 A connection without an association (no complete request yet, or a rejected one that the peer has not closed)
-costs little and may be anybody's, so those have a budget of their own: beyond it the oldest makes room. An association costs a handler's
-time: beyond that budget a complete request is answered with A-ASSOCIATE-RJ 2/3/2, transient, local limit
-exceeded (PS3.8 Table 9-21), and never with silence.
+costs little and may be anybody's, so those have a budget of their own: beyond it the oldest makes room. An
+association costs a handler's time: beyond that budget a complete request is answered with A-ASSOCIATE-RJ 2/3/2,
+transient, local limit exceeded (PS3.8 Table 9-21), and never with silence.
 """
 
 from __future__ import annotations

@@ -391,6 +391,11 @@ class Association:
         return self._invoker.has_room
 
     @property
+    def timeout_pending(self) -> bool:
+        """Whether ``handle_timeout`` was told, and deadlines wait for the input before it to be taken."""
+        return self._ul.timeout_pending
+
+    @property
     def mid_pdu(self) -> bool:
         """Whether a PDU has begun to arrive and not ended: a transport then acknowledges without delay."""
         return self._ul.mid_pdu

@@ -48,12 +48,6 @@ class Limits:
     """Longest command set. The largest legal ones hold an Attribute Identifier List: 4 bytes each, so
     this is some 16,000 attributes."""
 
-    identifier: int = 1 * MIB
-    """Longest identifier or attribute list kept whole. A C-GET of 10,000 UIDs of 64 characters is 650 KB."""
-
-    attribute_list: int = 64 * MIB
-    """Longest data set of an N-SET or N-CREATE: an image box carries pixels (4k x 5k x 16 bit = 40 MB)."""
-
     message: int | None = None
     """Longest data set of a C-STORE. It is streamed, never kept, so memory does not ask for a bound."""
 
@@ -71,7 +65,8 @@ class Limits:
     pipelines images without having negotiated it is not."""
 
     queued_messages: int = 1024
-    """Most messages of ours waiting behind an open data set. A thousand responses of some 150 bytes."""
+    """Most requests of ours waiting behind an open data set, and most responses: a thousand of some 150 bytes.
+    More requests are refused to our user; a peer that asks for more answers is a fault."""
 
     output_high_water: int = 256 * KIB
     """Unsent bytes above which ``flush`` waits: two of our largest PDUs."""

@@ -305,8 +305,7 @@ def page_of_limits() -> str:
         # Limits
 
         The fields of `sansdimse.Limits`: what one association may hold in memory, and how long it may wait. *Off* means
-        no limit, and where a default is off that is harmless. [How to set them](howto/limits.md). `identifier`,
-        `attribute_list` and parts of other rows are for service classes that are not there yet.
+        no limit, and where a default is off that is harmless. [How to set them](howto/limits.md).
         """
     source = Path(limits_module.__file__).read_text(encoding="utf-8")
     lines = source.splitlines()

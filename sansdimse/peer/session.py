@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sansdimse import events
 from sansdimse.dimse.status import PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
 from sansdimse.errors import ProtocolError
-from sansdimse.ul.pdu import AAssociateAC
+from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ
 from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sansdimse.peer.link import Job, Link, Signal
     from sansdimse.services.operation import Performed, Request
     from sansdimse.ul.agreement import Agreement
-    from sansdimse.ul.pdu import AAssociateRJ
 
 Conversation = Coroutine[Any, Any, None]
 Requested = events.EchoRequested | events.StoreRequested
@@ -136,10 +135,13 @@ class Session:
         return self.engine.bytes_unsent > self.engine.limits.output or self._full()
 
     def pump(self) -> None:
-        """Take events until there are no more, the end, or an inbox is full."""
+        """Take events until there are no more, the end, or an inbox is full.
+
+        A deadline that came is let pass even then: what was read already goes into the inbox, and a
+        transport that reads no more while ``stalled`` adds nothing to it.
+        """
         outstanding = len(self.engine.outstanding)
-        # Output that nobody takes stops the reading, not this: its deadline must pass.
-        while not self.ended and not self._full():
+        while not self.ended and (self.engine.timeout_pending or not self._full()):
             event = self.engine.next_event()
             if event is events.NEED_DATA:
                 break
@@ -259,7 +261,11 @@ class Session:
             self.close_inbox(operation)
 
     def _answer(self) -> None:
-        proposed = self._decide(self.engine)
+        try:
+            proposed = self._decide(self.engine)
+        except Exception as error:  # noqa: BLE001 - Acceptor.extended is the user's code; it is reported, and answered
+            self.report(error, "A-ASSOCIATE-RQ")
+            proposed = AAssociateRJ(2, 1, 1)
         if isinstance(proposed, AAssociateAC):
             self.engine.accept(proposed)
         else:

@@ -8,8 +8,7 @@ association through two small protocols.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sansdimse.dimse.messages import (
     NO_DATA_SET,
@@ -236,11 +235,10 @@ class UnservableSCP(Performed):
             self._performer.send_response(self, _response_to_unknown(self.request, self.message_id, status))
             return
         kind = RESPONSE_TO[type(self.request)]
-        response = kind(
-            message_id_being_responded_to=self.message_id, affected_sop_class_uid=self.sop_class_uid, status=status
-        )
+        repeated: dict[str, Any] = {"affected_sop_class_uid": self.sop_class_uid}
         if hasattr(kind, "affected_sop_instance_uid"):  # some senders want it back (PS3.7 9.3.1.2)
-            response = replace(response, affected_sop_instance_uid=self.sop_instance_uid)
+            repeated["affected_sop_instance_uid"] = self.sop_instance_uid
+        response = kind(message_id_being_responded_to=self.message_id, status=status, **repeated)
         self._performer.send_response(self, response)
 
 

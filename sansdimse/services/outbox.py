@@ -39,6 +39,8 @@ class Outbox:
         self.events: deque[SendingAllowed] = deque()
         """To be told to the user."""
         self.messages_sent = 0
+        self.answers_waiting = 0
+        """Responses and cancels in the queue."""
 
     @property
     def maximum_length(self) -> int:
@@ -49,14 +51,20 @@ class Outbox:
         return own if theirs is None else min(own, theirs)
 
     def check_room(self) -> None:
-        """Raise ``LocalProtocolError`` if no message can be queued (``Limits.queued_messages``)."""
+        """Raise ``LocalProtocolError`` if no request can be queued (``Limits.queued_messages``)."""
         if len(self._queue) >= self._ul.limits.queued_messages:
             raise LocalProtocolError(f"{len(self._queue)} messages wait behind an open data set already")
 
     def send(self, context: NegotiatedContext, command: bytes, operation: Request | None = None) -> None:
-        """Send a command set, or queue it. If it announces a data set, ``operation`` gives that."""
+        """Send a command set, or queue it. For a request of ours, ``operation`` is that.
+
+        Responses and cancels always have room: who asks for more answers than wait here is stopped before.
+        """
         if self.sending is not None:
-            self.check_room()
+            if operation is not None:
+                self.check_room()
+            else:
+                self.answers_waiting += 1
             self._queue.append(_Waiting(context, command, operation))
         else:
             self._emit(context, command, operation)
@@ -88,6 +96,7 @@ class Outbox:
     def clear(self) -> None:
         """Nothing more can be asked. A data set left open stays so: what one said after it would be taken for it."""
         self._queue.clear()
+        self.answers_waiting = 0
         self.events.clear()
 
     def _emit(self, context: NegotiatedContext, command: bytes, operation: Request | None) -> None:
@@ -98,7 +107,9 @@ class Outbox:
         elif operation is not None:
             operation.sent = True
             then = self._answer_timer(operation)
-        self._ul.send_p_data([[pdu] for pdu in command_pdus(context.id, command, self.maximum_length)], then)
+        # One buffer, however many PDUs: a peer that takes 8 bytes a PDU would make our answers cost tenfold.
+        pdus = b"".join(command_pdus(context.id, command, self.maximum_length))
+        self._ul.send_p_data([[pdus]], then)
         self.messages_sent += 1
 
     def _answer_timer(self, operation: Request) -> tuple[Key, float | None]:
@@ -111,6 +122,8 @@ class Outbox:
         self.sending = None
         while self._queue and self.sending is None:
             context, command, waiting = self._queue.popleft()
+            if waiting is None:
+                self.answers_waiting -= 1
             self._emit(context, command, waiting)
             if isinstance(waiting, StoreRequest):
                 self.events.append(SendingAllowed(waiting.message_id, waiting))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sansdimse.deviations import Code, Deviation
 from sansdimse.dimse.command import encode_command
@@ -32,8 +31,17 @@ if TYPE_CHECKING:
     from sansdimse.services.outbox import Outbox
     from sansdimse.ul.machine import UpperLayer
     from sansdimse.ul.negotiation import NegotiatedContext
+    from sansdimse.ul.output import Buffer
 
 _Requested = EchoRequested | StoreRequested | UnservableRequested
+
+
+class _Held(NamedTuple):
+    """A request beyond the window, with what has arrived of its data set: joined, since pieces may be of one byte."""
+
+    operation: Performed
+    event: _Requested
+    data: bytearray
 
 
 class Performer:
@@ -48,7 +56,7 @@ class Performer:
         self.events: deque[Event] = deque()
         """To be told to the user: what was held until its turn."""
         self._receiving: Performed | None = None  # whose data set arrives
-        self._held: deque[_Requested | DatasetReceived] = deque()
+        self._held: deque[_Held] = deque()
         self._held_bytes = 0
 
     # What arrives
@@ -57,6 +65,10 @@ class Performer:
         """A request. Raises ``RemoteProtocolError`` if it cannot even be answered."""
         if "message_id" in decoded.missing:
             raise RemoteProtocolError("a request without message ID", code=Code.COMMAND_ELEMENT_MISSING)
+        if self._outbox.answers_waiting >= self._ul.limits.queued_messages:
+            # They wait behind an open data set of ours; a peer that asks on without them exceeds its window.
+            text = f"a request came while {self._outbox.answers_waiting} answers to earlier ones wait"
+            raise RemoteProtocolError(text, code=Code.WINDOW_EXCEEDED)
         refused, deviations = unservable(context, decoded, self._ul.profile, self._by_id)
         for deviation in deviations:
             self._ul.note(deviation)
@@ -97,8 +109,7 @@ class Performer:
             else:
                 self._await_answer(operation)
         if event is not None and operation.held:
-            # A copy: a view would keep the whole of what was read alive.
-            self._hold(replace(event, data=bytes(event.data)), len(event.data))
+            self._hold_data(received.data)
             return None
         return event
 
@@ -164,7 +175,7 @@ class Performer:
         return (agreement.perform_window if agreement is not None else 1) or 0xFFFF
 
     def _told(self) -> int:
-        return sum(not operation.held for operation in self.unanswered)
+        return len(self.unanswered) - len(self._held)
 
     def _within_window(self, operation: Performed, event: _Requested) -> Event | None:
         window = self._window()
@@ -172,30 +183,31 @@ class Performer:
             return event
         self._ul.check(Deviation(Code.WINDOW_EXCEEDED, f"message {operation.message_id}, {window} negotiated"))
         operation.held = True
-        held = len(self.unanswered) - self._told()
+        self._held.append(_Held(operation, event, bytearray()))
+        held = len(self._held)
         if held > self._ul.limits.operations_over_window:
             raise RemoteProtocolError(f"{held} requests beyond the {window} negotiated", code=Code.WINDOW_EXCEEDED)
-        self._hold(event, 0)
         return None
 
-    def _hold(self, event: _Requested | DatasetReceived, size: int) -> None:
-        self._held_bytes += size
+    def _hold_data(self, data: Buffer) -> None:
+        """Keep a piece of the last request held: copied, since a view would keep the whole of what was read alive."""
+        self._held_bytes += len(data)
         limit = self._ul.limits.held_data
         if self._held_bytes > limit:
             raise RemoteProtocolError(
                 f"more than {limit} bytes of data sets beyond the window negotiated", code=Code.WINDOW_EXCEEDED
             )
-        self._held.append(event)
+        self._held[-1].data.extend(data)
 
     def _tell_held(self) -> None:
         """A slot is free: tell the next request that was held, with what has arrived of its data set."""
         while self._held and self._told() < self._window():
-            operation = self._held[0].operation
+            operation, event, data = self._held.popleft()
             operation.held = False
-            if operation.data_complete:
+            self.events.append(event)
+            complete = operation.data_complete
+            if complete:
                 self._await_answer(operation)
-            while self._held and self._held[0].operation is operation:
-                event = self._held.popleft()
-                if isinstance(event, DatasetReceived):
-                    self._held_bytes -= len(event.data)
-                self.events.append(event)
+            if data or (complete and isinstance(operation, StoreSCP)):
+                self._held_bytes -= len(data)
+                self.events.append(DatasetReceived(operation.message_id, bytes(data), complete, operation))

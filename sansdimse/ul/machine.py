@@ -362,6 +362,11 @@ class UpperLayer(Provider):
         return self._reader.bytes_buffered
 
     @property
+    def timeout_pending(self) -> bool:
+        """Whether ``handle_timeout`` was told, and not all input before it was taken."""
+        return self._timeout_told and not self.wants_close
+
+    @property
     def mid_pdu(self) -> bool:
         """Whether a PDU has begun to arrive and not ended."""
         return self._reader.mid_pdu

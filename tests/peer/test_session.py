@@ -241,6 +241,18 @@ def test_what_waits_for_the_peer_stands_still_while_we_do_not_read() -> None:
     assert alone.session.outcome.timer is Timer.MESSAGE_COMPLETION
 
 
+def test_a_deadline_of_our_own_passes_while_an_inbox_is_full() -> None:
+    """Timers that wait for the peer stand still meanwhile; one that waits for us must not keep firing unheard."""
+    alone = Alone(Gate())
+    alone.raw.send(store_rq(), *[data(3, bytes(60_000), is_last=False)] * 30)
+    assert alone.session.stalled
+    upper_layer = alone.session.engine._ul
+    upper_layer.timers.start(Timer.OPERATION_ANSWER, upper_layer.now, 5.0)
+    alone.loop.pass_time(5.0)
+    assert alone.session.outcome is not None
+    assert alone.session.outcome.timer is Timer.OPERATION_ANSWER
+
+
 def test_a_failure_told_early_frees_the_inbox_and_the_rest_is_discarded() -> None:
     class Refuses:
         async def c_store(self, store: Store) -> int:
@@ -538,6 +550,21 @@ def test_the_acceptor_decides_by_what_it_was_given() -> None:
     assert alone.raw.said() == [AAssociateRJ(2, 3, 2)]
     alone.raw.vanish()
     assert alone.loop.call(alone.session.end()).kind is OutcomeKind.REJECTED
+
+
+def test_a_decision_that_fails_is_reported_and_the_association_rejected_for_now() -> None:
+    def decide(engine: Association) -> AAssociateAC | AAssociateRJ:
+        raise ValueError("what was offered makes no sense")
+
+    alone = Alone(Gate(), establish=False)
+    told: list[tuple[BaseException, str]] = []
+    alone.session._decide, alone.session.report = decide, lambda error, where: told.append((error, where))
+    engine = Association(requestor(), now=0.0)
+    engine.transport_opened(0.0)
+    engine.next_event()
+    alone.raw.send(b"".join(map(bytes, engine.data_to_send(0.0))))
+    assert alone.raw.said() == [AAssociateRJ(2, 1, 1)]
+    assert [(str(error), where) for error, where in told] == [("what was offered makes no sense", "A-ASSOCIATE-RQ")]
 
 
 def test_a_rejected_association_is_lost_to_whoever_waits_for_it() -> None:

@@ -115,15 +115,38 @@ def test_the_queue_is_bounded() -> None:
     first = store(end)
     end.engine.c_echo()
     end.engine.c_echo()
-    event = asked(end, 4)
-    for verb in (end.engine.c_echo, event.operation.respond):
-        with pytest.raises(LocalProtocolError, match="2 messages wait behind an open data set already"):
-            verb()
-    assert not event.operation.responded
+    with pytest.raises(LocalProtocolError, match="2 messages wait behind an open data set already"):
+        end.engine.c_echo()
     assert len(end.engine.outstanding) == 3
+    asked(end, 4).operation.respond()  # an answer has room all the same
     first.send_data(b"", is_last=True)
-    event.operation.respond()
     assert end.engine.c_echo().message_id == 4  # none was lost to the refusal
+
+
+def test_a_peer_that_asks_on_while_its_answers_cannot_leave_is_at_fault() -> None:
+    end = established(Limits(queued_messages=2))
+    first = store(end)
+    for message_id in (1, 2):
+        asked(end, message_id).operation.respond()
+    first.send_data(b"", is_last=True)  # they leave, so it may go on
+    second = store(end)
+    for message_id in (3, 4):
+        asked(end, message_id).operation.respond()
+    [event] = end.send(echo_rq(5))
+    assert isinstance(event, Aborted)
+    assert event.cause is not None
+    assert event.cause.code is Code.WINDOW_EXCEEDED
+    end.transport_closed()
+    assert second.over
+
+
+def test_an_answer_in_tiny_pdus_is_one_buffer() -> None:
+    """The peer says how long its PDUs are, and shall not say how many objects of ours an answer takes."""
+    end = established(maximum_length=8)
+    asked(end, 1).operation.respond()
+    (buffer,) = end.engine.data_to_send(0.0)
+    assert len(buffer) > 40 * 14
+    assert [type(message) for message in read(bytes(buffer))] == [CEchoRSP]
 
 
 def test_a_message_that_was_not_begun_can_be_withdrawn() -> None:

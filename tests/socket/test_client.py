@@ -96,6 +96,27 @@ def _interrupt(sent: int) -> None:
     raise KeyboardInterrupt
 
 
+def test_an_interrupt_while_the_release_is_waited_for_aborts() -> None:
+    def script(raw: RawSocket) -> None:
+        raw.accept()
+        assert raw.said() == AReleaseRQ()
+        assert raw.said() == AAbort(0, 0)
+        raw.sock.shutdown(socket.SHUT_WR)
+
+    def tap(side: Side, data: bytes | memoryview, now: float) -> None:
+        if side is Side.LOCAL and data[0] == AReleaseRQ.PDU_TYPE:
+            raise KeyboardInterrupt
+
+    with (
+        scripted(script) as port,
+        pytest.raises(KeyboardInterrupt),
+        associate(HOST, port, contexts=CONTEXTS, tap=tap) as peer,
+    ):
+        pass
+    assert peer.outcome is not None
+    assert (peer.outcome.kind, peer.outcome.state) == (OutcomeKind.ABORTED, State.STA7)
+
+
 def test_after_an_abort_it_does_not_wait_for_ever_for_the_peer_to_close() -> None:
     def script(raw: RawSocket) -> None:
         raw.accept()

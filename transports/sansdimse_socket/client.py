@@ -88,11 +88,11 @@ def associate(
             run(session.established())
             peer = BlockingPeer(Peer(session))
             yield peer
+            peer.release()
         except BaseException:
             engine.abort()
             run(session.end())
             raise
-        peer.release()
     finally:
         link.close()
 
