@@ -16,8 +16,11 @@ from typing import Final
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 """DICOM's one application context (PS3.7 A.2.1)."""
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.198537291504738410263917464820391576402"
-"""Ours, fixed once (PS3.7 D.3.3.2); a UUID-derived root, so nobody else's."""
+LONGEST: Final = 128
+"""Characters of a UID that we take from a peer and repeat: twice what the standard allows (PS3.5 9.1)."""
+
+IMPLEMENTATION_CLASS_UID: Final = "2.25.69110388360050560170981666158802962674"
+"""Ours, fixed once (PS3.7 D.3.3.2); made of a random UUID (PS3.5 B.2), so nobody else's."""
 
 IMPLEMENTATION_VERSION_NAME: Final = "SANSDIMSE_0_1"
 

@@ -205,9 +205,10 @@ def test_bounded(conversation: Conversation) -> None:
     assert engine.bytes_unsent <= LIMITS.output_high_water + (LIMITS.queued_messages + 1) * message
     assert len(engine.unanswered) <= WINDOW.performed + LIMITS.operations_over_window + 1
     assert len(engine.outstanding) <= WINDOW.invoked
-    assert len(engine._performer._held) <= 64
-    assert sum(len(e.data) for e in engine._performer._held if isinstance(e, DatasetReceived)) <= LIMITS.held_data + 40
-    assert len(engine._outbox._queue) <= LIMITS.queued_messages
+    assert len(engine._performer._held) <= LIMITS.operations_over_window + 1
+    assert sum(len(held.data) for held in engine._performer._held) <= LIMITS.held_data + 40
+    # Answers wait beside our own requests, and who may ask now gets an answer yet.
+    assert len(engine._outbox._queue) <= 2 * LIMITS.queued_messages + WINDOW.performed + LIMITS.operations_over_window
     assert len(engine._assembler._command) <= LIMITS.command_set
     assert len(engine.deadlines()) <= len(Timer) + 2 * (WINDOW.invoked + len(engine.unanswered))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import uuid
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,10 @@ def test_well_known_uids(constant: str, tail: str) -> None:
 
 def test_ours_is_nobody_elses() -> None:
     assert uids.is_valid(uids.IMPLEMENTATION_CLASS_UID)
-    assert uids.IMPLEMENTATION_CLASS_UID.startswith("2.25.")
+    root, _, number = uids.IMPLEMENTATION_CLASS_UID.rpartition(".")
+    assert root == "2.25"
+    made_of = uuid.UUID(int=int(number))  # PS3.5 B.2: of a UUID as RFC 4122 has them, not of any number
+    assert (made_of.variant, made_of.version) == (uuid.RFC_4122, 4)
     assert 1 <= len(uids.IMPLEMENTATION_VERSION_NAME) <= 16  # PS3.7 D.3.3.2.3
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from sansdimse import LocalProtocolError
-from sansdimse.ul.agreement import LEAST_MAXIMUM_LENGTH
+from sansdimse.ul.items import LEAST_MAXIMUM_LENGTH
 from sansdimse.ul.parties import check_title
 
 

@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 class Output:
     """Says what happens: in lines for people, or as one JSON object a line. Threads may share it.
 
-    That nobody reads any more is no reason to stop storing, so a closed pipe is ignored.
+    That nobody reads any more, or a log's disk is full, is no reason to stop storing: what cannot be written is lost.
     """
 
     def __init__(self, as_json: bool = False) -> None:
@@ -67,14 +67,14 @@ class Output:
 
     def report(self, error: BaseException, where: str) -> None:
         """What went wrong while serving, for ``report=`` of a transport."""
-        self.record("trouble", where=where, error=type(error).__name__, message=str(error))
+        self.record("trouble", where=where, error=type(error).__name__, message=str(error)[:300])
         self.note(f"{where}: {type(error).__name__}: {str(error)[:300]}")
 
     def _write(self, text: str, colour: str | None = None, *, err: bool = False) -> None:
         stream = sys.stderr if err else sys.stdout
         if colour and stream.isatty() and not os.environ.get("NO_COLOR"):
             text = typer.style(text, fg=colour)
-        with self._lock, suppress(BrokenPipeError):
+        with self._lock, suppress(OSError):
             print(text, file=stream, flush=True)
 
 
@@ -122,11 +122,11 @@ def _bug(error: Exception) -> CommandError:
 
 
 def close_output() -> None:
-    """Write what is left; a reader who has gone must not make the interpreter complain at its end."""
+    """Write what is left; a reader who has gone, or a full disk, must not make the interpreter complain at its end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except ValueError:  # it is closed
             pass

@@ -34,8 +34,6 @@ _US_ELEMENT: Final = struct.Struct("<HHLH")
 
 _COMMAND_FIELD: Final = 0x0100
 _MESSAGE_ID: Final = 0x0110
-_LONGEST_UID: Final = 128
-"""We echo what we were sent, up to twice the length a UID may have (PS3.5 9)."""
 
 # What peers write for "a data set follows": 0000 dcm4che, 0001 DCMTK, 0102 the oldest (PS3.7 9.3.2.1), 0202 fo-dicom.
 _USUAL_DATA_SET_TYPES: Final = frozenset({NO_DATA_SET, 0x0000, 0x0001, 0x0102, 0x0202, 0xFEFE})
@@ -279,8 +277,8 @@ def _write_echoed_uid(row: _Row, content: Any) -> bytes:
         raw: bytes = content.encode("latin-1")
     except (AttributeError, UnicodeEncodeError):
         raise LocalProtocolError(f"{row.name} is the UID of the request, not {content!r}") from None
-    if len(raw) > _LONGEST_UID:
-        raise LocalProtocolError(f"{row.name} has {len(raw)} characters, more than {_LONGEST_UID}")
+    if len(raw) > uids.LONGEST:
+        raise LocalProtocolError(f"{row.name} has {len(raw)} characters, more than {uids.LONGEST}")
     return _text_element(row.tag, raw, b"\0")
 
 

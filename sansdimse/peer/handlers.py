@@ -52,10 +52,13 @@ class Service(Protocol):
 
 
 def check_service(service: object, sop_classes: Iterable[str], *, any_storage: bool = False) -> None:
-    """Raise ``TypeError`` if a SOP class is offered that the service has no method for."""
-    needed = {name for uid in sop_classes for name in _methods_for(uid)}
-    if any_storage:
-        needed.add("c_store")
+    """Raise ``TypeError`` if a SOP class is offered that the service has no method for, or nobody could serve."""
+    needed = {"c_store"} if any_storage else set()
+    for uid in sop_classes:
+        methods = _methods_for(uid)
+        if not methods:
+            raise TypeError(f"{STANDARD.name_of(uid)} cannot be served: what is served is {', '.join(_METHODS)}")
+        needed |= methods
     missing = sorted(name for name in needed if not callable(getattr(service, name, None)) and name != "c_echo")
     if missing:
         raise TypeError(f"{type(service).__name__} offers SOP classes that need the method {', '.join(missing)}")

@@ -35,6 +35,9 @@ Source = Path | Dataset | Instance
 _PIECE_SIZE: Final = 256 * 1024
 """Bytes given to the engine at once: what is queued cannot be taken back when the peer refuses early."""
 
+_PIECE_PDUS: Final = 512
+"""Most PDUs made of them: each costs some hundred bytes of ours, and a peer may take as little as 8 bytes in each."""
+
 S = TypeVar("S", Path, Dataset, Instance)
 R = TypeVar("R", bound="Request")
 
@@ -119,7 +122,7 @@ class Peer:
                 )
 
             async with self._invoke(start) as (operation, inbox):
-                pieces = _cut(instance.pieces())
+                pieces = _cut(instance.pieces(), self._piece_size())
                 sent = 0
                 while True:
                     piece = await link.call(next, pieces, None)
@@ -196,6 +199,9 @@ class Peer:
                 operation.abandon()
             self._session.close_inbox(operation)
 
+    def _piece_size(self) -> int:
+        return min(_PIECE_SIZE, _PIECE_PDUS * (self.info.agreement.maximum_length or _PIECE_SIZE))
+
     def _opened(self, source: Source) -> AbstractContextManager[Instance]:
         if isinstance(source, Instance):
             return nullcontext(source)
@@ -243,12 +249,12 @@ def _results(contexts: list[NegotiatedContext]) -> str:
     return ", ".join(sorted({meanings.get(context.result, f"result {context.result}") for context in contexts}))
 
 
-def _cut(pieces: Iterator[bytes | memoryview]) -> Iterator[memoryview]:
+def _cut(pieces: Iterator[bytes | memoryview], size: int) -> Iterator[memoryview]:
     """The same bytes in pieces of bounded length."""
     for piece in pieces:
         view = memoryview(piece)
-        for at in range(0, len(view), _PIECE_SIZE):
-            yield view[at : at + _PIECE_SIZE]
+        for at in range(0, len(view), size):
+            yield view[at : at + size]
 
 
 async def _final(inbox: Inbox) -> Answer:

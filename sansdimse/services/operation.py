@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sansdimse import uids
 from sansdimse.dimse.messages import (
     NO_DATA_SET,
     CEchoRQ,
@@ -208,7 +209,7 @@ class Performed:
 
 def _echo(uid: str | None) -> str | None:
     """What a response repeats of a UID: nothing of what is far too long to be one."""
-    return uid if uid and len(uid) <= 128 else None
+    return uid if uid and len(uid) <= uids.LONGEST else None
 
 
 def _may_have_data_set(message: messages.Message | UnknownCommand) -> bool:

@@ -208,6 +208,6 @@ class Performer:
             complete = operation.data_complete
             if complete:
                 self._await_answer(operation)
-            if data or (complete and isinstance(operation, StoreSCP)):
+            if isinstance(operation, StoreSCP) and (data or complete):
                 self._held_bytes -= len(data)
                 self.events.append(DatasetReceived(operation.message_id, bytes(data), complete, operation))

@@ -127,6 +127,6 @@ class _Judge:
         if uid is None or uids.is_valid(uid):
             return None
         self.deviations.append(Deviation(Code.UID_MALFORMED, escaped(uid)))
-        if uid and len(uid) <= 128 and not self._profile.refuses(Code.UID_MALFORMED):
+        if uid and len(uid) <= uids.LONGEST and not self._profile.refuses(Code.UID_MALFORMED):
             return None
         return Unservable(INVALID_SOP_INSTANCE, f"not a UID: {escaped(uid)}")

@@ -14,7 +14,13 @@ from sansdimse.deviations import CATALOGUE, Code, Deviation, Refusal
 from sansdimse.errors import RemoteProtocolError
 from sansdimse.profile import DEFAULT, Profile
 from sansdimse.uids import normal
-from sansdimse.ul.items import ExtendedNegotiation, PresentationContextAC, RoleSelection, UserIdentityAC
+from sansdimse.ul.items import (
+    LEAST_MAXIMUM_LENGTH,
+    ExtendedNegotiation,
+    PresentationContextAC,
+    RoleSelection,
+    UserIdentityAC,
+)
 from sansdimse.ul.lint import lint
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRQ
 
@@ -24,9 +30,6 @@ USER_REJECTION: Final = 1
 NO_REASON: Final = 2
 ABSTRACT_SYNTAX_NOT_SUPPORTED: Final = 3
 TRANSFER_SYNTAXES_NOT_SUPPORTED: Final = 4
-
-LEAST_MAXIMUM_LENGTH: Final = 8
-"""Bytes: a PDV item's 4 of length and 2 of header, and a fragment of 2, since fragments are even (PS3.8 E.1)."""
 
 ASSUMED_MAXIMUM_LENGTH: Final = 16 * 1024
 """Bytes sent at most to a peer that states no maximum (PS3.8 D.1 demands one): what every toolkit takes."""

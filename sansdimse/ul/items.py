@@ -8,7 +8,7 @@ view is a bijection, so nothing a peer may send is lost; compare UIDs through ``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from sansdimse.errors import LocalProtocolError
 from sansdimse.uids import APPLICATION_CONTEXT, normal
@@ -49,6 +49,9 @@ def _framed(item_type: int, reserved: int, content: bytes) -> bytes:
     kind = unsigned(item_type, 1, "item_type")
     return kind + unsigned(reserved, 1, "reserved") + counted(content, f"item {item_type:02X}H")
 
+
+LEAST_MAXIMUM_LENGTH: Final = 8
+"""Bytes: a PDV item's 4 of length and 2 of header, and a fragment of 2, since fragments are even (PS3.8 E.1)."""
 
 # The items, in ascending order of type. `reserved` is the item's second byte.
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from sansdimse.deviations import Code, escaped
-from sansdimse.uids import APPLICATION_CONTEXT, is_valid
+from sansdimse.uids import APPLICATION_CONTEXT, LONGEST, is_valid
 from sansdimse.ul.agreement import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     ACCEPTANCE,
@@ -26,7 +26,7 @@ from sansdimse.ul.agreement import (
 )
 from sansdimse.ul.items import AbstractSyntax, PresentationContextRQ
 from sansdimse.ul.lint import lint
-from sansdimse.ul.parties import LONGEST_UID, TITLE, Acceptor, PresentationContext
+from sansdimse.ul.parties import TITLE, Acceptor, PresentationContext
 from sansdimse.ul.pdu import AAssociateRJ, AAssociateRQ
 
 
@@ -158,7 +158,7 @@ def _choose(acceptor: Acceptor, offer: PresentationContext, proposed: tuple[str,
     usable = [
         uid
         for uid in proposed
-        if (uid in offer.transfer_syntaxes or (not offer.transfer_syntaxes and 0 < len(uid) <= LONGEST_UID))
+        if (uid in offer.transfer_syntaxes or (not offer.transfer_syntaxes and 0 < len(uid) <= LONGEST))
         and (is_valid(uid) or not wants_valid)
     ]
     return next((uid for uid in (*acceptor.prefer, *usable) if uid in usable), None)

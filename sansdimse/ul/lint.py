@@ -16,6 +16,7 @@ from sansdimse.deviations import Code, Deviation, escaped
 from sansdimse.uids import APPLICATION_CONTEXT, is_valid, normal
 from sansdimse.ul.item_decoding import KNOWN_ITEM_TYPES
 from sansdimse.ul.items import (
+    LEAST_MAXIMUM_LENGTH,
     AbstractSyntax,
     ApplicationContext,
     AsynchronousOperationsWindow,
@@ -49,9 +50,6 @@ _ONCE: Final = frozenset(range(0x51, 0x5A))  # 54H, 56H and 57H once for each SO
 _REJECT_RESULTS: Final = frozenset({1, 2})
 _REJECT_REASONS: Final = {1: frozenset({1, 2, 3, 7}), 2: frozenset({1, 2}), 3: frozenset({1, 2})}
 _ABORT_REASONS: Final = frozenset({0, 1, 2, 4, 5, 6})
-
-_SMALLEST_MAXIMUM: Final = 8
-"""A PDV's header is 6 bytes and its fragment even, so at least 2 (PS3.8 E.1)."""
 
 
 def lint(pdu: Pdu, request: AAssociateRQ | None = None) -> list[Deviation]:
@@ -246,7 +244,7 @@ def _user_information(pdu: AAssociateRQ | AAssociateAC, allowed: frozenset[int])
         yield Deviation(Code.USER_INFORMATION_REPEATED, f"{times} times")
     if pdu.maximum_length is None:
         yield Deviation(Code.MAXIMUM_LENGTH_MISSING)
-    elif 0 < pdu.maximum_length < _SMALLEST_MAXIMUM:
+    elif 0 < pdu.maximum_length < LEAST_MAXIMUM_LENGTH:
         yield Deviation(Code.MAXIMUM_LENGTH_TINY, str(pdu.maximum_length))
     if pdu.implementation_class_uid is None:
         yield Deviation(Code.IMPLEMENTATION_UID_MISSING)

@@ -15,10 +15,11 @@ from sansdimse.uids import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    LONGEST,
     is_valid,
 )
-from sansdimse.ul.agreement import LEAST_MAXIMUM_LENGTH
 from sansdimse.ul.items import (
+    LEAST_MAXIMUM_LENGTH,
     AsynchronousOperationsWindow,
     CommonExtendedNegotiation,
     ExtendedNegotiation,
@@ -33,9 +34,6 @@ MOST_CONTEXTS: Final = 128
 
 MOST_TRANSFER_SYNTAXES: Final = 50
 """In one context: DCMTK and Orthanc drop proposals with many more, and nobody needs them."""
-
-LONGEST_UID: Final = 128
-"""Characters of a UID that we take from a peer and repeat; the standard's are at most 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,7 @@ _STORAGE_ELSEWHERE: Final = frozenset(
 
 def _is_storage(uid: str) -> bool:
     """Whether a SOP class is for storage as far as its UID tells; private ones count, since nothing else would."""
-    if len(uid) > LONGEST_UID:
+    if len(uid) > LONGEST:
         return False
     if uid.startswith(_STORAGE_ROOT):
         return uid not in _QUERIES_BELOW_STORAGE_ROOT

@@ -55,10 +55,11 @@ def test_any_storage_needs_c_store() -> None:
         check_service(object(), [], any_storage=True)
 
 
-def test_a_class_whose_services_are_not_served_here_needs_nothing() -> None:
+def test_a_class_none_of_whose_services_is_served_is_told_at_once() -> None:
     row = STANDARD.get(FIND)
     assert row is not None
-    check_service(object(), [FIND])
+    with pytest.raises(TypeError, match=f"{row.name} cannot be served.*C-ECHO, C-STORE"):
+        check_service(Stores(), [VERIFICATION, FIND])
 
 
 def test_which_handlers_are_async() -> None:

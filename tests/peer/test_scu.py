@@ -135,6 +135,14 @@ def test_progress_is_told_in_bytes_of_the_data_set() -> None:
     assert told == [60_000, 120_000, 180_000, 200_000]
 
 
+def test_a_peer_that_takes_little_in_a_pdu_is_given_little_at_once() -> None:
+    """Each PDU costs some hundred bytes of ours: 256 KiB in PDUs of 8 bytes would be 47 MB."""
+    joined = Joined(theirs=acceptor(maximum_length=8))
+    told: list[int] = []
+    assert joined.loop.call(joined.peer.c_store(instance(10_000), progress=told.append)) == 0
+    assert told == [4096, 8192, 10_000]
+
+
 @pytest.mark.parametrize("pieces", [[], [b""], [b"", b"ab", b"", memoryview(b"cd"), b""], [b"a", b"bcd"]])
 def test_pieces_may_be_cut_anyhow_and_be_empty(pieces: list[bytes]) -> None:
     service = Anything()

@@ -382,6 +382,16 @@ def test_data_that_was_told_is_held_no_more() -> None:
     assert end.engine.state is State.STA6
 
 
+def test_data_held_is_joined() -> None:
+    """A byte a piece, each an object of ours, would make a hundred times the limit of it."""
+    end = established(1)
+    [event] = end.send(echo_rq(1), store_rq(2), *[data(3, b"x", is_last=False)] * 1000)
+    event.operation.respond()  # type: ignore[union-attr]
+    told, piece = end.pump()
+    assert piece == DatasetReceived(2, b"x" * 1000, False, told.operation)
+    assert end.send(data(3, b"yy")) == [DatasetReceived(2, b"yy", True, told.operation)]
+
+
 def test_a_strict_profile_holds_nothing() -> None:
     end = established(1, profile=STRICT)
     end.send(echo_rq(1))

@@ -170,6 +170,17 @@ def test_the_fields_stand_where_the_standard_has_them() -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True])
+def test_related_uids_count_as_items(nested: bool) -> None:
+    """Two bytes make one: a request of 900 KiB could name 450,000, and have each looked at."""
+    related = CommonExtendedNegotiation("1.2", "1.3", ("",) * 4000).encode()
+    container = UserInformation((CommonExtendedNegotiation("1.2", "1.3", ("",) * 4000),)).encode()
+    allowed = (container if nested else related) * 4
+    assert len(decode_items(allowed, 0)[0]) == 4
+    with pytest.raises(RemoteProtocolError, match="one of more than"):
+        decode_items(allowed + (container if nested else related), 0)
+
+
+@pytest.mark.parametrize("nested", [False, True])
 def test_no_more_items_than_the_limit(nested: bool) -> None:
     """An item of four bytes takes some hundred of ours, so lengths alone bound too little."""
     empty = b"\xee\0\0\0"

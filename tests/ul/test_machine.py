@@ -432,7 +432,7 @@ def test_the_end_of_the_stream_in_each_state(state: State, requestor: bool, erro
         assert ended.outcome.kind is OutcomeKind.CLOSED
         assert (ended.outcome.by, ended.outcome.error) == (Side.NETWORK if error else Side.PEER, error)
         assert ended.outcome.state is state
-        assert ended.outcome.clean is (error is None and state in (State.STA6, State.STA7, State.STA8))
+        assert ended.outcome.clean is (error is None and State.STA6 <= state <= State.STA12)
     reported = [Code.CLOSED_WITHOUT_RELEASE] if State.STA6 <= state < State.STA13 else []
     assert [deviation.code for deviation in ul.deviations] == reported
     assert all(deviation.detail.isprintable() for deviation in ul.deviations)
