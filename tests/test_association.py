@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -689,3 +690,30 @@ def test_what_one_may_look_at() -> None:
     [asked] = end.pump()
     asked.operation.respond()
     assert end.engine.bytes_unsent == len(echo_rsp())
+
+
+def test_a_data_set_of_any_length_takes_no_memory_of_ours() -> None:
+    """One PDU of 64 MiB (maximum length 0), and the same in fragments of 16 KiB: neither is kept."""
+    size, chunk = 64 << 20, bytes(1 << 16)
+    for in_one_pdu in (True, False):
+        config = acceptor(maximum_length=0)
+        scripted = Scripted.established(config)
+        engine = scripted.engine
+        scripted.send(store_rq())
+        tracemalloc.start()
+        if in_one_pdu:
+            engine.receive_data(
+                b"\x04\0" + (size + 6).to_bytes(4, "big") + (size + 2).to_bytes(4, "big") + b"\3\2", 0.0
+            )
+        received = 0
+        for _ in range(size // len(chunk)):
+            fragments = [chunk] if in_one_pdu else [data(3, chunk[:16384], is_last=False)] * 4
+            for fragment in fragments:
+                engine.receive_data(fragment, 0.0)
+                while (event := engine.next_event()) is not NEED_DATA:
+                    assert isinstance(event, DatasetReceived)
+                    received += len(event.data)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert received == size
+        assert peak < 1 << 20

@@ -23,6 +23,7 @@ from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_apps.output import GOOD, Output, finish, outcome_fields
 from sansdimse_files import received_file, sweep
 from sansdimse_socket import Failure, Store, serve
+from sansdimse_socket.server import IDLE
 
 
 class Exists(StrEnum):
@@ -195,6 +196,7 @@ def _patience(acse: float, dimse: float) -> Limits:
         release=acse or None,
         dimse_response=dimse or None,
         message_completion=dimse or None,
+        idle=IDLE,
     )
 
 

@@ -70,7 +70,7 @@ class UpperLayer(Provider):
         """The A-ASSOCIATE-AC, ours or the peer's, as soon as it is known."""
         self.agreement: Agreement | None = None
         """What request and response come to, read from our side."""
-        self.before_deadlines: Callable[[], object] = int
+        self.before_deadlines: Callable[[], object] = _nothing
         """Called when all input is read, before deadlines are looked at: whoever has timers here sets them right."""
         self._ended: Ended | None = None
         self._opened = False  # told that the transport is open, not taken yet
@@ -395,3 +395,7 @@ class UpperLayer(Provider):
             self._ended = Ended(self.outcome)
             self._reader.discard()  # a PDU that the end has cut off is of no use to anybody
         return self._ended
+
+
+def _nothing() -> None:
+    """What is done before deadlines are looked at, unless somebody above has something to do."""

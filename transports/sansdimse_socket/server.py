@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sansdimse import (
     DEFAULT,
@@ -36,6 +37,10 @@ _ACCEPT_PAUSE: Final = 500
 """Milliseconds without accepting when the system is out of descriptors: it would only fail again."""
 _ABORT_GRACE: Final = 3.0
 """Seconds that peers have to take an A-ABORT before their connections are cut."""
+
+IDLE: Final = 600.0
+"""Seconds after which an association with nothing outstanding is aborted, by default: a client that went
+without a word would hold its place for ever."""
 
 OnEnd = Callable[[Association, str, Outcome], object]
 """Told of each association's end: the engine with all that it knows, the peer's address, the outcome."""
@@ -152,7 +157,7 @@ class Server:
                 if stopped.poll(_ACCEPT_PAUSE):
                     return
                 continue
-            self._start(_Connection(self, sock, f"{address[0]}:{address[1]}"))
+            self._start(_Connection(self, sock, _text(address)))
 
     def _start(self, connection: _Connection) -> None:
         with self._lock:
@@ -194,7 +199,7 @@ class Server:
         )
         try:
             link.opened(connection.sock)
-            outcome = run(session.end())
+            outcome = self._serve_to_the_end(session)
             link.close()
             if self._on_end is not None:
                 self._on_end(engine, connection.address, outcome)
@@ -205,10 +210,25 @@ class Server:
             connection.sock.close()
             self._forget(connection)
 
+    def _serve_to_the_end(self, session: Session) -> Outcome:
+        """A mistake of ours that nobody foresaw ends the association as an abort, not as a bare close."""
+        try:
+            return run(session.end())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the peer is told to give up
+            self._report(error, session.address)
+            session.abort()
+            return run(session.end())
+
     def _decide(self, connection: _Connection, engine: Association) -> AAssociateAC | AAssociateRJ:
         proposed = engine.proposed_answer()
         with self._lock:
             return self._admission.requested(connection, proposed)
+
+
+def _text(address: tuple[Any, ...]) -> str:
+    """An address as people write it, IPv6 in brackets."""
+    host, port, *_ = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager
@@ -237,7 +257,8 @@ def serve(
 
     ``supports`` are the SOP classes offered, ``any_storage`` takes whatever looks like storage besides.
     ``require_called`` rejects requests for another title than ``ae_title``, ``allowed_calling`` those of
-    other requestors. Port 0 takes a free one: see ``Server.port``. Raises ``OSError`` if the address cannot
+    other requestors. The default ``limits`` are those of ``Limits``, with ``idle`` at ten minutes. Port 0 takes
+    a free one: see ``Server.port``. Raises ``OSError`` if the address cannot
     be listened on, ``TypeError`` if the service lacks a method for what it offers.
     """
     config = Acceptor(
@@ -250,7 +271,7 @@ def serve(
         maximum_length=maximum_length,
         window=window or AsynchronousOperationsWindow(1, 1),
         extended=extended or {},
-        limits=limits or Limits(),
+        limits=limits or replace(Limits(), idle=IDLE),
         profile=profile,
     )
     offered = [each if isinstance(each, str) else each.abstract_syntax for each in supports]
