@@ -179,6 +179,7 @@ def cut(wire: bytes, cuts: list[int]) -> Iterator[bytes]:
     for start, end in zip([0, *places], [*places, len(wire)], strict=True):
         yield wire[start:end]
 
+
 INVALID = {
     # what is wrong: the bytes, and the Reason/Diag. of PS3.8 Table 9-26 for it
     "an unknown type": (UNKNOWN, 1),

@@ -20,6 +20,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 usage, 3 network, 4 refused, 5 a failure status, 6 partly done. "
     "Each command has --help with an example.",
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(args=None if arguments is None else list(arguments), prog_name="sansdimse")
+    except OSError as error:  # of the help: the commands themselves end with a message and a code
+        with suppress(OSError):
+            print(f"error: cannot write: {error.strerror or error}", file=sys.stderr)
+        return int(ExitCode.INTERNAL)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1 if end.code else 0
     finally:

@@ -19,6 +19,18 @@ def _title(given: str) -> str:
     return given
 
 
+def titles(given: list[str] | None) -> list[str] | None:
+    """A callback for an option of several AE titles."""
+    return None if given is None else [_title(each) for each in given]
+
+
+def host_name(given: str) -> str:
+    """A callback for a host: an IPv6 address may come in the brackets that it has in a URL."""
+    if not given.strip():
+        raise typer.BadParameter("a name or an address is wanted")
+    return given[1:-1] if given.startswith("[") and given.endswith("]") else given
+
+
 def _maximum_length(given: int) -> int:
     if 0 < given < LEAST_MAXIMUM_LENGTH:
         raise typer.BadParameter(f"{given} leaves no room for data: 0 for no limit, or at least {LEAST_MAXIMUM_LENGTH}")
@@ -30,7 +42,9 @@ def ae_title_option(*names: str, text: str) -> object:
     return typer.Option(*names, callback=_title, metavar="TITLE", help=text)
 
 
-Host: TypeAlias = Annotated[str, typer.Argument(metavar="HOST", help="The server's name or address.")]
+Host: TypeAlias = Annotated[
+    str, typer.Argument(metavar="HOST", callback=host_name, help="The server's name or address.")
+]
 Port: TypeAlias = Annotated[int, typer.Argument(metavar="PORT", min=1, max=65535, help="The port it listens on.")]
 Calling: TypeAlias = Annotated[str, ae_title_option("--calling", "-aet", text="Our own AE title.")]
 Called: TypeAlias = Annotated[str, ae_title_option("--called", "-aec", text="The server's AE title.")]

@@ -85,7 +85,7 @@ def _rejection_advice(outcome: Outcome, target: Target) -> str:
         case (3, _):
             return "It is busy: try again later."
         case (1, 1) | (2, 1):
-            return _titles(target)
+            return f"{_titles(target)} Others when they take none of what was proposed."
     return "Look into the server's log for the reason."
 
 

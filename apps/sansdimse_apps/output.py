@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 import typer
 
@@ -71,7 +71,9 @@ class Output:
         self.note(f"{where}: {type(error).__name__}: {str(error)[:300]}")
 
     def _write(self, text: str, colour: str | None = None, *, err: bool = False) -> None:
-        stream = sys.stderr if err else sys.stdout
+        stream: TextIO | None = sys.stderr if err else sys.stdout
+        if stream is None:  # it was closed before we began
+            return
         if colour and stream.isatty() and not os.environ.get("NO_COLOR"):
             text = typer.style(text, fg=colour)
         with self._lock, suppress(OSError):
@@ -124,6 +126,8 @@ def _bug(error: Exception) -> CommandError:
 def close_output() -> None:
     """Write what is left; a reader who has gone, or a full disk, must not make the interpreter complain at its end."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # it was closed before we began
+            continue
         try:
             stream.flush()
         except OSError:

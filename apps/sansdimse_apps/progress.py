@@ -20,7 +20,7 @@ class ByteProgress:
     """Counts bytes up to ``total``; shows them on the standard error if that is a terminal."""
 
     def __init__(self, total: int) -> None:
-        console = Console(stderr=True)
+        console = Console(stderr=True, soft_wrap=True)  # paths are copied from lines: do not cut them up
         self._is_shown = console.is_terminal
         self._done = 0
         self._bar = Progress(

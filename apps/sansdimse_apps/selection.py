@@ -13,6 +13,7 @@ from sansdimse.uids import is_valid
 from sansdimse.ul.parties import MOST_CONTEXTS
 from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_files import Found, instances
+from sansdimse_files.sources import MEDIA_STORAGE_DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Selection:
     candidates: tuple[Candidate, ...]
     unsendable: tuple[tuple[Path, str], ...]
     """Files that somebody might expect to be stored, each with what is wrong with it."""
-    skipped: int
-    """Files in folders that are not DICOM at all."""
+    skipped: tuple[tuple[Path, str], ...]
+    """Files in folders that are not DICOM at all, each with why not."""
 
     @property
     def needs(self) -> list[tuple[str, str]]:
@@ -56,19 +57,19 @@ def select(paths: Sequence[Path]) -> Selection:
         if not path.exists() and not path.is_symlink():
             raise CommandError(ExitCode.USAGE, f"there is no such file or folder: {path}")
     named = set(paths)
-    candidates, unsendable, skipped = [], [], 0
+    candidates, unsendable, skipped = [], [], []
     for found in instances(paths):
         wrong = _wrong_with(found)
         if wrong is None and found.header is not None:
             size = max(0, found.path.stat().st_size - found.header.offset)
             candidates.append(Candidate(found.path, found.header, size))
         elif isinstance(found.error, NotDicomError) and found.path not in named:
-            skipped += 1
+            skipped.append((found.path, wrong or ""))
         else:
             unsendable.append((found.path, wrong or "it has no header"))
     if not candidates:
-        raise _nothing(paths, unsendable, skipped)
-    return Selection(tuple(candidates), tuple(unsendable), skipped)
+        raise _nothing(paths, unsendable, len(skipped))
+    return Selection(tuple(candidates), tuple(unsendable), tuple(skipped))
 
 
 def _wrong_with(found: Found) -> str | None:
@@ -78,6 +79,8 @@ def _wrong_with(found: Found) -> str | None:
     header = found.header
     if header is None:
         return None
+    if header.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
+        return "it is a DICOMDIR, the index of a medium (PS3.10 8.6): name the folder that it is in"
     named = {
         "SOP Class UID": header.sop_class_uid,
         "SOP Instance UID": header.sop_instance_uid,
@@ -112,7 +115,8 @@ def reason(error: Exception, path: Path) -> str:
 def _nothing(paths: Iterable[Path], unsendable: Sequence[tuple[Path, str]], skipped: int) -> CommandError:
     if unsendable:
         path, wrong = unsendable[0]
-        others = f" ({len(unsendable) - 1} more files cannot be sent either)" if len(unsendable) > 1 else ""
+        more = len(unsendable) - 1
+        others = f" ({more} more {'files' if more > 1 else 'file'} cannot be sent either)" if more else ""
         message = f"nothing to store: {path}: {wrong}{others}"
     else:
         looked = f"{skipped} files, none of them DICOM" if skipped else "no files"

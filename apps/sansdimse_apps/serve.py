@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,10 +17,10 @@ import typer
 from sansdimse import SUCCESS, VERIFICATION, Association, Limits, Outcome, Status
 from sansdimse.admission import Budget
 from sansdimse.deviations import escaped
-from sansdimse.dimse.status import DUPLICATE_SOP_INSTANCE
+from sansdimse.dimse.status import DUPLICATE_SOP_INSTANCE, OUT_OF_RESOURCES
 from sansdimse.services.sop_classes import STANDARD
 from sansdimse.uids import TRANSFER_SYNTAXES
-from sansdimse_apps.options import AcseTimeout, DimseTimeout, Json, MaximumPdu, ae_title_option
+from sansdimse_apps.options import AcseTimeout, DimseTimeout, Json, MaximumPdu, ae_title_option, host_name, titles
 from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_apps.output import GOOD, Output, finish, outcome_fields
 from sansdimse_files import received_file, sweep
@@ -46,7 +48,13 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the files; made if it is not there.")],
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="To listen on; 0 takes a free one.")],
     host: Annotated[
-        str, typer.Option("--host", help="The address to listen on; 127.0.0.1 is for this computer only.")
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            callback=host_name,
+            help="The address to listen on; 127.0.0.1 is for this computer only, :: takes IPv6 too.",
+        ),
     ] = "0.0.0.0",
     ae_title: Annotated[str, ae_title_option("--ae-title", "-aet", text="Our AE title.")] = "SANSDIMSE",
     require_called: Annotated[
@@ -54,7 +62,9 @@ def command(
     ] = False,
     allow_calling: Annotated[
         list[str] | None,
-        typer.Option("--allow-calling", metavar="TITLE", help="Let in only this requestor; repeat it for more."),
+        typer.Option(
+            "--allow-calling", metavar="TITLE", callback=titles, help="Let in only this requestor; repeat it for more."
+        ),
     ] = None,
     max_associations: Annotated[
         int, typer.Option("--max-associations", min=1, help="At a time; more are rejected.")
@@ -143,6 +153,11 @@ class StoreInFolder:
                 pass
         except FileExistsError as error:
             raise Failure(DUPLICATE_SOP_INSTANCE, "there is such an instance already") from error
+        except Failure as failure:
+            raise self._refused(store, failure) from failure
+        except OSError as error:
+            why = f"cannot be stored: {error.strerror or error}"
+            raise self._refused(store, Failure(OUT_OF_RESOURCES, why[:64])) from error
         path = file.commit()
         size = path.stat().st_size
         with self._lock:
@@ -165,6 +180,14 @@ class StoreInFolder:
         )
         return SUCCESS
 
+    def _refused(self, store: Store, failure: Failure) -> Failure:
+        """Tell who runs this server that an instance did not get into its folder."""
+        text, info = str(failure), store.association
+        uid, calling = escaped(store.sop_instance_uid), escaped(info.calling_ae_title)
+        self._output.record("refused", sop_instance_uid=uid, text=text, calling=calling, address=info.address)
+        self._output.note(f"refused {uid} from {calling} at {info.address}, into {self._folder}: {text}")
+        return failure
+
     def association_ended(self, engine: Association, address: str, outcome: Outcome) -> None:
         """Tell of an association's end, and of what was wrong with it."""
         calling = escaped(engine.request.calling_ae_title) if engine.request is not None else ""
@@ -180,13 +203,21 @@ def _ready(folder: Path, output: Output) -> Path:
     try:
         folder.mkdir(exist_ok=True)
         removed = sweep(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is read-only to us")
+    except FileExistsError as error:
+        raise _cannot_store(folder, "it is a file, not a folder") from error
+    except FileNotFoundError as error:
+        raise _cannot_store(folder, f"there is no {folder.parent}") from error
     except OSError as error:
-        raise CommandError(
-            ExitCode.USAGE, f"cannot store into {folder}: {error.strerror}", "Name a folder that can be written to."
-        ) from error
+        raise _cannot_store(folder, error.strerror or str(error)) from error
     if removed:
         output.line(f"removed {len(removed)} unfinished files of an earlier run")
     return folder
+
+
+def _cannot_store(folder: Path, why: str) -> CommandError:
+    return CommandError(ExitCode.USAGE, f"cannot store into {folder}: {why}", "Name a folder that can be written to.")
 
 
 def _patience(acse: float, dimse: float) -> Limits:
@@ -201,10 +232,13 @@ def _patience(acse: float, dimse: float) -> Limits:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CommandError:
-    advice = "Is another server running there? --port takes another port." if port else ""
-    if 0 < port < 1024:
+    advice = "--host takes an address of this computer; without it, all of them are listened on."
+    if error.errno == errno.EADDRINUSE:
+        advice = "Is another server running there? --port takes another port."
+    elif error.errno == errno.EACCES:
         advice = "Ports below 1024 are the administrator's: --port takes another one, such as 11112."
-    message = f"cannot listen on {host} port {port}: {error.strerror or error}"
+    reason = (error.strerror or str(error)).partition(" (while attempting")[0]  # which repeats the address
+    message = f"cannot listen on {host} port {port}: {reason}"
     return CommandError(ExitCode.NETWORK, message, advice)
 
 

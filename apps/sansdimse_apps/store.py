@@ -77,10 +77,14 @@ def run(
         groups[needs.association_for(*candidate.need) or 0].append(candidate)
     with ByteProgress(selection.size) as progress:
         sending = _Sending(target, output, progress, priority=priority, verbose=verbose)
+        sending.pass_over(selection.skipped)
         sending.refuse(selection.unsendable)
         try:
             for index, candidates in sorted(groups.items()):
                 sending.send(unconverted(needs.associations[index], selection.needs), candidates)
+        except KeyboardInterrupt:
+            sending.interrupted()
+            raise
         finally:
             sending.summarize(selection)
     return sending.exit_code
@@ -124,6 +128,17 @@ class _Sending:
     def exit_code(self) -> ExitCode:
         """What all results come to."""
         return exit_code(self._codes, self._stored)
+
+    def pass_over(self, skipped: Iterable[tuple[Path, str]]) -> None:
+        """Tell whoever wants to know everything of files that are not DICOM."""
+        for path, why in skipped:
+            self._output.record("skipped", path=str(path), text=why)
+            if self._verbose:
+                self._output.line(f"passed over: {path}: {why}")
+
+    def interrupted(self) -> None:
+        """The user has had enough."""
+        self._codes.add(ExitCode.INTERRUPTED)
 
     def refuse(self, unsendable: Iterable[tuple[Path, str]]) -> None:
         """Tell of files that cannot be sent to anybody."""
@@ -233,24 +248,25 @@ class _Sending:
         """Tell what it came to."""
         seconds = time.monotonic() - self._began
         counts = self._counts
+        total = len(selection.candidates) + len(selection.unsendable)
+        counts["not sent"] = total - self._stored - counts["failed"]  # an interruption leaves some untold
         self._output.record(
             "summary",
             stored=self._stored,
             warnings=counts["warning"],
             failed=counts["failed"],
             not_sent=counts["not sent"],
-            skipped=selection.skipped,
+            skipped=len(selection.skipped),
             bytes=self._sent,
             seconds=round(seconds, 6),
             exit_code=int(self.exit_code),
         )
-        total = len(selection.candidates) + len(selection.unsendable)
         parts = [f"{self._stored} of {total} files stored ({self._sent:,} bytes in {seconds:.1f} s)"]
         parts += [f"{counts[state]} {state}" for state in ("failed", "not sent") if counts[state]]
         if counts["warning"]:
             parts.append(f"{counts['warning']} with a warning")
         if selection.skipped:
-            parts.append(f"{selection.skipped} passed over that are not DICOM")
+            parts.append(f"{len(selection.skipped)} passed over that are not DICOM")
         self._output.line(", ".join(parts), GOOD if self._stored == total else BAD)
         if self._unfit:
             self._output.note(
@@ -264,6 +280,8 @@ def exit_code(codes: Collection[ExitCode], stored: int) -> ExitCode:
     """The exit code for so many files stored and these failures of others."""
     if not codes:
         return ExitCode.DONE
+    if ExitCode.INTERRUPTED in codes:
+        return ExitCode.INTERRUPTED
     if stored:
         return ExitCode.PARTIAL
     gravest_first = (ExitCode.NETWORK, ExitCode.REFUSED, ExitCode.FAILURE, ExitCode.USAGE)

@@ -230,7 +230,7 @@ class Peer:
         name = STANDARD.name_of(instance.sop_class_uid)
         syntax = STANDARD.name_of(instance.transfer_syntax_uid)
         if usable:
-            would_do = ", ".join(STANDARD.name_of(context.transfer_syntax or "") for context in usable)
+            would_do = ", ".join(dict.fromkeys(STANDARD.name_of(context.transfer_syntax or "") for context in usable))
             return f"{name} in {syntax} cannot be sent to this peer, which takes it in: {would_do}"
         proposed = [c for c in self._engine.contexts if c.abstract_syntax == instance.sop_class_uid]
         if not proposed:

@@ -44,6 +44,7 @@ def test_the_fields_options_are_in_the_help(option: str, sansdimse: Any) -> None
         ["echo", "host", "0"],
         ["echo", "host", "65536"],
         ["echo", "host", "eleven"],
+        ["echo", "", "104"],
         ["echo", "host", "104", "-aet", ""],
         ["echo", "host", "104", "-aet", "LONGER THAN SIXTEEN"],
         ["echo", "host", "104", "-aec", "BACK\\SLASH"],
@@ -80,3 +81,24 @@ def test_whatever_ends_it_is_a_number(code: object, expected: int, monkeypatch: 
     assert cli.main([]) == expected
     monkeypatch.setattr(cli, "app", lambda **_: None)
     assert cli.main() == 0
+
+
+def test_help_has_its_short_name(sansdimse: Any) -> None:
+    assert sansdimse("-h").out == sansdimse("--help").out
+    assert sansdimse("echo", "-h").code == 0
+
+
+def test_help_that_cannot_be_written_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as full, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert cli.main(["--help"]) == ExitCode.INTERNAL
+        patch.undo()
+    assert "error: cannot write: No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_were_closed_before_the_start(closed: str) -> None:
+    command = f"exec {sys.executable} -m sansdimse_apps echo 127.0.0.1 1 {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.NETWORK
+    assert "Traceback" not in done.stdout + done.stderr

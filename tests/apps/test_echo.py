@@ -13,6 +13,7 @@ from interop import peers
 from sansdimse import STORAGE
 from sansdimse.admission import Budget
 from sansdimse.peer.handlers import Failure
+from sansdimse_socket import serve
 
 HOST = "127.0.0.1"
 
@@ -23,6 +24,27 @@ def test_says_that_the_server_answers(sansdimse: Any, serving: Any, service: Any
     assert done.code == 0
     assert f"{HOST}:{server.port} answers 0x0000 (success)" in done.out
     assert done.err == ""
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here")
+@pytest.mark.parametrize("host", ["::1", "[::1]", HOST])
+def test_one_server_for_both_kinds_of_address(host: str, sansdimse: Any, service: Any) -> None:
+    ended = []
+    options: dict[str, Any] = {"supports": ["1.2.840.10008.1.1"], "any_storage": True}
+    with serve("::", 0, service(), on_end=lambda engine, address, outcome: ended.append(address), **options) as server:
+        done = sansdimse("echo", host, server.port)
+    shown = HOST if host == HOST else "[::1]"
+    assert done.code == 0
+    assert f"{shown}:{server.port} answers" in done.out
+    assert [address.rpartition(":")[0] for address in ended] == [shown]
 
 
 def test_repeats_on_one_association(sansdimse: Any, serving: Any, service: Any) -> None:

@@ -38,6 +38,7 @@ def test_not_reached(error: str | None, message: str, advice: str) -> None:
         (1, 1, 3, "calling AE title", "add 'ME'"),
         (1, 1, 7, "called AE title", "try -aec"),
         (1, 2, 1, "no reason", "-aet ME -aec YOU"),
+        (1, 1, 1, "no reason", "when they take none of what was proposed"),
         (1, 2, 2, "protocol version", "log"),
         (2, 3, 1, "temporary congestion", "try again later"),
         (2, 3, 2, "local limit", "try again later"),

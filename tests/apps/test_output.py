@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -94,15 +95,21 @@ def test_a_comment_is_escaped_and_cut() -> None:
 
 
 class Gone(io.StringIO):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
     def write(self, text: str) -> int:
-        raise BrokenPipeError
+        raise OSError(self.number, os.strerror(self.number))
 
     def flush(self) -> None:
-        raise BrokenPipeError
+        raise OSError(self.number, os.strerror(self.number))
 
 
-def test_that_nobody_reads_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Gone())
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC])
+def test_that_nobody_reads_is_no_error(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Nor is a full disk under the log: a server that could not say so would refuse what it has stored."""
+    monkeypatch.setattr(sys, "stdout", Gone(number))
     Output().line("well")
 
 
@@ -128,3 +135,20 @@ def test_a_reader_who_has_gone_makes_no_noise() -> None:
         os.close(writing)
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
+
+
+def test_streams_that_are_not_there_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python has them when the descriptors were closed before it started."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    Output().line("well", GOOD)
+    Output().note("not so well")
+    close_output()
+
+
+def test_trouble_is_told_to_people_and_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=True).report(ValueError("x" * 1000), "C-STORE 1")
+    out, err = capsys.readouterr()
+    assert err == f"C-STORE 1: ValueError: {'x' * 300}\n"
+    record = {"event": "trouble", "where": "C-STORE 1", "error": "ValueError", "message": "x" * 300}
+    assert json.loads(out) == record

@@ -32,3 +32,14 @@ def test_a_terminal_sees_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert watched(monkeypatch, io.StringIO()) == ""
+
+
+def test_lines_above_the_bar_are_not_cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    line = "/a/path/" * 10
+    with ByteProgress(1000):
+        print(line, file=sys.stderr)
+    assert line in terminal.getvalue()

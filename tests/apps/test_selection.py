@@ -33,7 +33,10 @@ def test_what_is_found_is_counted(tmp_path: Path) -> None:
     found = select([tmp_path])
     assert [candidate.size for candidate in found.candidates] == [0, 2, 4]
     assert found.needs == [(CT, IMPLICIT), (CT, EXPLICIT)]
-    assert (found.size, found.skipped, found.unsendable) == (6, 1, ())
+    assert (found.size, found.unsendable) == (6, ())
+    [(path, why)] = found.skipped
+    assert path.name == "notes"
+    assert why.startswith("not a DICOM file")
 
 
 def test_files_that_somebody_would_miss_are_told(tmp_path: Path) -> None:
@@ -68,6 +71,14 @@ def test_more_than_one_that_cannot_be_sent(tmp_path: Path) -> None:
         path.write_text("x")
     with pytest.raises(CommandError, match="2 more files cannot be sent either"):
         select(paths)
+    with pytest.raises(CommandError, match="1 more file cannot be sent either"):
+        select(paths[1:])
+
+
+def test_a_dicomdir_that_is_named_is_told_from_what_can_be_sent(tmp_path: Path) -> None:
+    index = write(tmp_path / "DICOMDIR", sop_class="1.2.840.10008.1.3.10")
+    with pytest.raises(CommandError, match="name the folder that it is in"):
+        select([index])
 
 
 def test_contexts_that_convert_nothing() -> None:

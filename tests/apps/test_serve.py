@@ -276,10 +276,27 @@ def test_what_goes_wrong_is_told(tmp_path: Path, stopping: threading.Event, caps
 
     def client(port: int) -> None:
         shutil.rmtree(folder)
-        assert send(port) == [0xC211]
+        assert send(port) == [0xA700]
 
     assert run_with_client(folder, stopping, client) == 0
-    assert "C-STORE 1: FileNotFoundError: " in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"refused {CT_HEADER.sop_instance_uid} from SANSDIMSE at 127.0.0.1:" in err
+    assert f"into {folder}: 0xA700 (refused: out of resources): cannot be stored: No such file or directory\n" in err
+
+
+def test_whoever_runs_it_is_told_that_the_disk_is_full(
+    tmp_path: Path, stopping: threading.Event, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def client(port: int) -> None:
+        monkeypatch.setattr(os, "writev", full)
+        assert send(port) == [0xA700]
+
+    assert run_with_client(tmp_path / "folder", stopping, client) == 0
+    assert "(refused: out of resources): no space left to store the instance\n" in capsys.readouterr().err
+    assert list((tmp_path / "folder").iterdir()) == []
 
 
 def test_the_port_is_taken(tmp_path: Path, sansdimse: Any) -> None:
@@ -289,6 +306,7 @@ def test_the_port_is_taken(tmp_path: Path, sansdimse: Any) -> None:
     assert done.code == 3
     assert f"cannot listen on {HOST} port {port}: " in done.err
     assert "--port takes another port" in done.err
+    assert "while attempting" not in done.err
 
 
 def test_an_administrators_port_and_a_strange_host(
@@ -302,19 +320,38 @@ def test_an_administrators_port_and_a_strange_host(
         done = sansdimse("serve", tmp_path, "--port", 104)
     assert done.code == 3
     assert "Ports below 1024 are the administrator's" in done.err
-    assert sansdimse("serve", tmp_path, "--host", "no.such.host.invalid", "--port", 0).code == 3
+    done = sansdimse("serve", tmp_path, "--host", "no.such.host.invalid", "--port", 11112)
+    assert done.code == 3
+    assert "--host takes an address of this computer" in done.err
 
 
-@pytest.mark.parametrize("where", ["a file", "missing/inner"])
-def test_a_folder_that_is_none(where: str, tmp_path: Path, sansdimse: Any) -> None:
+@pytest.mark.parametrize(
+    ("where", "why"), [("a file", "it is a file"), ("missing/inner", "there is no "), ("loop/in", "Too many levels")]
+)
+def test_a_folder_that_is_none(where: str, why: str, tmp_path: Path, sansdimse: Any) -> None:
     (tmp_path / "a file").touch()
+    (tmp_path / "loop").symlink_to("loop")
     done = sansdimse("serve", tmp_path / where, "--port", 0)
     assert done.code == 2
-    assert f"cannot store into {tmp_path / where}" in done.err
+    assert f"cannot store into {tmp_path / where}: {why}" in done.err
+
+
+def test_a_folder_that_is_read_only(tmp_path: Path, sansdimse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # no mode stops an administrator
+    done = sansdimse("serve", tmp_path, "--port", 0)
+    assert done.code == 2
+    assert f"cannot store into {tmp_path}: it is read-only to us" in done.err
 
 
 def test_bad_arguments(tmp_path: Path, sansdimse: Any) -> None:
-    for arguments in (["--prefer", "JPEG-9000"], ["-aet", "X" * 17], ["-pdu", "5"], ["--exists", "maybe"], []):
+    for arguments in (
+        ["--prefer", "JPEG-9000"],
+        ["-aet", "X" * 17],
+        ["-pdu", "5"],
+        ["--allow-calling", "A\\B"],
+        ["--exists", "maybe"],
+        [],
+    ):
         assert sansdimse("serve", tmp_path, *arguments, *(["--port", "0"] if arguments else [])).code == 2
 
 

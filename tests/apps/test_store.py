@@ -182,6 +182,8 @@ def test_only_uncompressed_is_taken(sansdimse: Any, serving: Any, service: Any, 
         done = sansdimse("store", HOST, server.port, *files)
     assert done.code == 6
     assert "takes it in: Explicit VR Little Endian" in done.out
+    [told] = [line.rpartition(": ")[2].split(", ") for line in done.out.splitlines() if "takes it in: " in line]
+    assert len(told) == len(set(told))
     assert "Convert what was refused" in done.err
 
 
@@ -254,6 +256,7 @@ def test_interrupted(
         done = sansdimse("store", HOST, server.port, *files)
     assert done.code == 130
     assert "0 of 3 files stored" in done.out
+    assert "3 not sent" in done.out
     assert [outcome.kind.value for outcome in ended] == ["aborted"]
 
 
@@ -263,6 +266,22 @@ def test_exit_codes() -> None:
     assert exit_code([ExitCode.USAGE, ExitCode.FAILURE], 0) is ExitCode.FAILURE
     assert exit_code([ExitCode.REFUSED, ExitCode.NETWORK], 0) is ExitCode.NETWORK
     assert exit_code([ExitCode.USAGE], 0) is ExitCode.USAGE
+    assert exit_code([ExitCode.INTERRUPTED, ExitCode.NETWORK], 1) is ExitCode.INTERRUPTED
+
+
+def test_what_was_passed_over_is_named_when_asked_for(
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "notes").write_text("x")
+    with serving(service()) as server:
+        quiet, verbose, machine = (
+            sansdimse("store", HOST, server.port, *options, files[0], tmp_path)
+            for options in ((), ("-v",), ("--json",))
+        )
+    assert "passed over:" not in quiet.out
+    assert f"passed over: {tmp_path / 'notes'}: not a DICOM file" in verbose.out
+    assert machine.record("skipped")["path"] == str(tmp_path / "notes")
+    assert [run.code for run in (quiet, verbose, machine)] == [0, 0, 0]
 
 
 @pytest.mark.interop

@@ -382,6 +382,15 @@ def test_data_that_was_told_is_held_no_more() -> None:
     assert end.engine.state is State.STA6
 
 
+def test_who_asks_on_while_the_answers_cannot_leave_is_at_fault() -> None:
+    end = established(1, role="requestor", limits=Limits(queued_messages=2))
+    end.engine.c_store(CT, "1.2.3")  # its data set is open, so nothing else can go
+    for message_id in (1, 2):
+        [event] = end.send(echo_rq(message_id))
+        event.operation.respond()  # type: ignore[union-attr]
+    assert fault(end.send(echo_rq(3))) == (0, 0, Code.WINDOW_EXCEEDED)
+
+
 def test_data_held_is_joined() -> None:
     """A byte a piece, each an object of ours, would make a hundred times the limit of it."""
     end = established(1)

@@ -15,9 +15,11 @@ import pytest
 from engine_pair import ABORT, RELEASE_RP, RELEASE_RQ, acceptor, command, data, echo_rq, requestor, store_rq, store_rsp
 from memory_link import content, instance
 from raw_socket import HOST, PATIENCE, RawSocket, connected, nothing_leaks, scripted
-from sansdimse import Association, AssociationAccepted, Limits, OutcomeKind, Side, Timer
+from sansdimse import EXPLICIT_VR_LITTLE_ENDIAN, Association, AssociationAccepted, Limits, OutcomeKind, Side, Timer
+from sansdimse.dataset import Instance
 from sansdimse.dimse.messages import CEchoRSP, CStoreRQ, CStoreRSP
 from sansdimse.peer.session import Session
+from sansdimse.services.sop_classes import CT_IMAGE_STORAGE as CT
 from sansdimse.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 from sansdimse_socket import AssociationLost, Link, Store, associate, serve
 from sansdimse_socket import link as link_module
@@ -338,3 +340,27 @@ def test_a_tap_sees_every_byte_of_both_sides_in_order() -> None:
     assert len(seen[Side.PEER]) == peer.outcome.bytes_received
     assert seen[Side.LOCAL].endswith(passed)
     assert AssociationAccepted.__doc__
+
+
+def test_a_refusal_is_heard_while_the_peer_still_takes_everything() -> None:
+    """A peer that answers early and reads on: the rest of the data set is not sent (PS3.7 9.3.1.3)."""
+
+    class Refuses:
+        def c_store(self, store: Store) -> int:
+            next(iter(store))
+            return 0xA700
+
+    sent = 0
+
+    def count(so_far: int) -> None:
+        nonlocal sent
+        sent = so_far
+
+    length = 64 << 20
+    big = Instance(CT, "1.2.3", EXPLICIT_VR_LITTLE_ENDIAN, length, lambda: iter([bytes(1 << 18)] * (length >> 18)))
+    with (
+        serve("127.0.0.1", 0, Refuses(), supports=[CT]) as server,
+        associate("127.0.0.1", server.port, contexts=[CT]) as peer,
+    ):
+        assert peer.c_store(big, progress=count) == 0xA700
+    assert sent < length // 4

@@ -124,7 +124,7 @@ def kinds(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) ->
 def _measure(fd: int, path: str | os.PathLike[str]) -> tuple[int, Part10Header]:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        raise DatasetError(f"{os.fspath(path)} is not a regular file")
+        raise DatasetError(f"{os.fspath(path)}: not a regular file")
     try:
         return status.st_size, read_part10_header(lambda size: os.read(fd, size))
     except DatasetError as error:

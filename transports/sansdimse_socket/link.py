@@ -122,6 +122,9 @@ class Link:
     async def flush(self) -> None:
         """Drive until the output is below the high water."""
         high_water = self.engine.limits.output_high_water
+        if self._sock is not None:
+            self._write()
+            self._wait(glance=True)  # a peer that takes all we write may have refused it, or gone
         self.drive(lambda: self.engine.bytes_unsent < high_water)
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
@@ -174,8 +177,8 @@ class Link:
         while self._jobs:
             self._jobs.popleft().cancel()
 
-    def _wait(self) -> None:
-        """Wait for what may happen next, and tell the engine."""
+    def _wait(self, *, glance: bool = False) -> None:
+        """Wait for what may happen next, or just look whether something has, and tell the engine."""
         engine, sock = self.engine, self._sock
         if sock is None:
             raise RuntimeError("a conversation waits on a connection that was never opened")
@@ -187,7 +190,7 @@ class Link:
             self._watch(self._wake, select.POLLIN)
         deadline = engine.next_timeout()
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        for fd, what in self._poll.poll(timeout):
+        for fd, what in self._poll.poll(0 if glance else timeout):
             if fd == self._wake:
                 self._watch(self._wake, 0)
                 self._wake = None

@@ -226,8 +226,9 @@ class Server:
 
 
 def _text(address: tuple[Any, ...]) -> str:
-    """An address as people write it, IPv6 in brackets."""
+    """An address as people write it: IPv6 in brackets, IPv4 as such."""
     host, port, *_ = address
+    host = host.removeprefix("::ffff:") if "." in host else host  # IPv4, over a socket for both
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -255,11 +256,11 @@ def serve(
 ) -> Iterator[Server]:
     """Listen and let ``service`` answer; leaving closes the server (``Server.close`` with ``grace``).
 
-    ``supports`` are the SOP classes offered, ``any_storage`` takes whatever looks like storage besides.
-    ``require_called`` rejects requests for another title than ``ae_title``, ``allowed_calling`` those of
-    other requestors. The default ``limits`` are those of ``Limits``, with ``idle`` at ten minutes. Port 0 takes
-    a free one: see ``Server.port``. Raises ``OSError`` if the address cannot
-    be listened on, ``TypeError`` if the service lacks a method for what it offers.
+    ``host`` "0.0.0.0" is every IPv4 address of this machine, "::" the IPv6 ones besides; port 0 takes a free one: see
+    ``Server.port``. ``supports`` are the SOP classes offered, ``any_storage`` takes whatever looks like storage
+    besides. ``require_called`` rejects requests for another title than ``ae_title``, ``allowed_calling`` those of
+    other requestors. The default ``limits`` are those of ``Limits``, with ``idle`` at ten minutes. Raises ``OSError``
+    if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers.
     """
     config = Acceptor(
         ae_title,
@@ -277,7 +278,8 @@ def serve(
     offered = [each if isinstance(each, str) else each.abstract_syntax for each in supports]
     check_service(service, offered, any_storage=any_storage)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=256)
+    both = host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
     server = Server(listener, service, config, budget=budget or Budget(), report=report, on_end=on_end)
     try:
         yield server
