@@ -45,6 +45,7 @@ from sansdimse.uids import (
     VERIFICATION,
 )
 from sansdimse.ul.agreement import Agreement, NegotiatedContext
+from sansdimse.ul.explain import Explanation, explain, explain_pair
 from sansdimse.ul.items import (
     AsynchronousOperationsWindow,
     CommonExtendedNegotiation,
@@ -55,6 +56,7 @@ from sansdimse.ul.items import (
 )
 from sansdimse.ul.machine import UpperLayer
 from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
+from sansdimse.ul.plan import Plan, plan, plan_get
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
@@ -91,6 +93,7 @@ __all__ = [
     "EchoSCP",
     "Ended",
     "Event",
+    "Explanation",
     "ExtendedNegotiation",
     "Limits",
     "LocalProtocolError",
@@ -99,6 +102,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Performed",
+    "Plan",
     "PresentationContext",
     "Priority",
     "Profile",
@@ -130,4 +134,8 @@ __all__ = [
     "UserIdentityAC",
     "UserIdentityRQ",
     "__version__",
+    "explain",
+    "explain_pair",
+    "plan",
+    "plan_get",
 ]

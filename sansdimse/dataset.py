@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
@@ -76,7 +76,7 @@ class Instance:
     """A SOP instance to send: what C-STORE-RQ says of it, and its encoded data set (PS3.7 9.1.1).
 
     ``length`` is the data set's in octets, always even, None when it is not known before. Each call of
-    ``pieces`` gives the data set from its start; nobody may change a piece once given. The iterator may raise
+    ``pieces`` gives the data set from its start; nobody may change a piece once given. Iterating may raise
     DatasetError or OSError when its source fails.
     """
 
@@ -84,7 +84,7 @@ class Instance:
     sop_instance_uid: str
     transfer_syntax_uid: str
     length: int | None
-    pieces: Callable[[], Iterator[bytes | memoryview]]
+    pieces: Callable[[], Iterable[bytes | memoryview]]
 
 
 def instance_of(dataset: Dataset, transfer_syntax_uid: str | None = None) -> Instance:
@@ -100,7 +100,9 @@ def instance_of(dataset: Dataset, transfer_syntax_uid: str | None = None) -> Ins
     own = _own_transfer_syntax(dataset)
     syntax = transfer_syntax_uid or own
     if not syntax:
-        raise DatasetError("the data set has no transfer syntax: give one, or set file_meta.TransferSyntaxUID")
+        raise DatasetError(
+            "the data set has no transfer syntax: set file_meta.TransferSyntaxUID, or give one to instance_of"
+        )
     if own and own != syntax and not (own in uids.UNCOMPRESSED and syntax in uids.UNCOMPRESSED):
         raise DatasetError(f"the data set is in transfer syntax {own}, which cannot be converted to {syntax}")
     return _instance(sop_class_uid, sop_instance_uid, syntax, encode(dataset, syntax))

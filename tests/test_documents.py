@@ -210,7 +210,7 @@ def test_the_page_of_the_command_line_has_every_option(command: str, capsys: pyt
     told = {
         option for row in re.findall(r"^\| (`-.*?) \|", own, re.MULTILINE) for option in re.findall(r"`(-[-\w]+)`", row)
     }
-    assert told == help_of(command, capsys) - {"--help"}
+    assert told == help_of(command, capsys) - {"--help", "-h"}
 
 
 def test_the_page_of_the_command_line_has_every_exit_code() -> None:

@@ -249,7 +249,7 @@ def _results(contexts: list[NegotiatedContext]) -> str:
     return ", ".join(sorted({meanings.get(context.result, f"result {context.result}") for context in contexts}))
 
 
-def _cut(pieces: Iterator[bytes | memoryview], size: int) -> Iterator[memoryview]:
+def _cut(pieces: Iterable[bytes | memoryview], size: int) -> Iterator[memoryview]:
     """The same bytes in pieces of bounded length."""
     for piece in pieces:
         view = memoryview(piece)
