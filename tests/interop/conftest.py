@@ -39,6 +39,13 @@ def storescp(tmp_path: Path) -> Iterator[peers.Server]:
 
 
 @pytest.fixture
+def forking_storescp(tmp_path: Path) -> Iterator[peers.Server]:
+    """The same, a process for each association: dcmqrscp's index is not made for stores at the same moment."""
+    with peers.storescp(tmp_path / "storescp", "+B", "--fork") as server:
+        yield server
+
+
+@pytest.fixture
 def dcmrecv(tmp_path: Path) -> Iterator[peers.Server]:
     """DCMTK's dcmrecv, which keeps the bits and takes every transfer syntax."""
     with peers.dcmrecv(tmp_path / "dcmrecv", "+B") as server:

@@ -242,7 +242,7 @@ def test_200_instances_on_one_association(server: peers.Server) -> None:
     assert len(server.files()) == 200
 
 
-@pytest.mark.parametrize("server", ["dcmqrscp", "orthanc", "pynetdicom_scp"], indirect=True)
+@pytest.mark.parametrize("server", ["forking_storescp", "orthanc", "pynetdicom_scp"], indirect=True)
 def test_several_associations_at_once(server: peers.Server) -> None:
     together = threading.Barrier(5, timeout=30)
     done: list[int] = []
