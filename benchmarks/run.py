@@ -99,6 +99,8 @@ class Row:
 def program(name: str) -> str | None:
     """DCMTK's, not pynetdicom's script of the same name."""
     own = {Path(sysconfig.get_path("scripts")).resolve(), Path(sys.executable).parent.resolve()}
+    if environment := os.environ.get("VIRTUAL_ENV"):  # whichever is active, it may not be ours
+        own.add((Path(environment) / "bin").resolve())
     folders = [each for each in os.get_exec_path() if Path(each).resolve() not in own]
     return shutil.which(name, path=os.pathsep.join(folders))
 
