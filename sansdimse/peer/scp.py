@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
     from sansdimse.peer.session import AssociationInfo, Inbox, Session
+    from sansdimse.services.operation import Performed
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.agreement import NegotiatedContext
 
@@ -36,17 +37,12 @@ class _Answer(NamedTuple):
     offending: tuple[int, ...] = ()
 
 
-class Echo:
-    """A C-ECHO of the peer (PS3.7 9.1.5)."""
+class _Conversation:
+    """What every request of the peer looks like to its handler."""
 
-    def __init__(self, session: Session, operation: EchoSCP) -> None:
+    def __init__(self, session: Session, operation: Performed) -> None:
         self._session = session
         self._operation = operation
-
-    @property
-    def request(self) -> CEchoRQ:
-        """The command set."""
-        return self._operation.request
 
     @property
     def context(self) -> NegotiatedContext:
@@ -63,16 +59,28 @@ class Echo:
         self._session.abort()
 
 
-class Store:
+class Echo(_Conversation):
+    """A C-ECHO of the peer (PS3.7 9.1.5)."""
+
+    _operation: EchoSCP
+
+    @property
+    def request(self) -> CEchoRQ:
+        """The command set."""
+        return self._operation.request
+
+
+class Store(_Conversation):
     """A C-STORE of the peer (PS3.7 9.1.1): ``async for`` over it gives the data set's pieces as they arrive.
 
     The pieces are views of what was read, in the transfer syntax ``context.transfer_syntax``. The loop raises
     ``AssociationLost`` if the peer vanishes before the last.
     """
 
+    _operation: StoreSCP
+
     def __init__(self, session: Session, operation: StoreSCP, inbox: Inbox) -> None:
-        self._session = session
-        self._operation = operation
+        super().__init__(session, operation)
         self._inbox = inbox
         self._complete = False
 
@@ -80,16 +88,6 @@ class Store:
     def request(self) -> CStoreRQ:
         """The command set: priority, move originator and all."""
         return self._operation.request
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._operation.context
-
-    @property
-    def association(self) -> AssociationInfo:
-        """Who sends."""
-        return self._session.info()
 
     @property
     def sop_class_uid(self) -> str:
@@ -151,10 +149,6 @@ class Store:
             return await self._session.link.call(dataset.decode, encoded, self.transfer_syntax_uid)
         except dataset.DatasetError as error:
             raise Failure(UNDECODABLE, "Unable to decode the dataset") from error
-
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._session.abort()
 
 
 async def serve(service: object, session: Session, event: events.EchoRequested | events.StoreRequested) -> None:
