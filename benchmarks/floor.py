@@ -177,7 +177,7 @@ def read_associate(wire: Wire, expected: int) -> tuple[bytes, list[bytes], int]:
     return body[4:68], contexts, longest
 
 
-def data_set_pdus(size: int, fragment: int) -> list[bytes]:
+def data_set_pdus(size: int, fragment: int, context: int = 3) -> list[bytes]:
     """A data set of ``size`` bytes as P-DATA-TF PDUs, several to a buffer, so that a write is worth its call.
 
     Made of three kinds of PDU only: the first, equal ones in the middle, the last.
@@ -192,16 +192,16 @@ def data_set_pdus(size: int, fragment: int) -> list[bytes]:
     head += struct.pack("<HHI", 0x7FE0, 0x0010, pixels)
     total = len(head) + pixels
     if total <= fragment:
-        return [p_data(3, LAST, head + bytes(pixels))]
+        return [p_data(context, LAST, head + bytes(pixels))]
     middles, rest = divmod(total - fragment, fragment)
     if not rest:
         middles, rest = middles - 1, fragment
-    middle = p_data(3, 0, bytes(fragment))
+    middle = p_data(context, 0, bytes(fragment))
     per_write = max(1, WRITE // len(middle))
     writes, single = divmod(middles, per_write)
     block = middle * per_write
-    first = p_data(3, 0, head + bytes(fragment - len(head)))
-    return [first, *[block] * writes, *[middle] * single, p_data(3, LAST, bytes(rest))]
+    first = p_data(context, 0, head + bytes(fragment - len(head)))
+    return [first, *[block] * writes, *[middle] * single, p_data(context, LAST, bytes(rest))]
 
 
 def timed(what: str, count: int, size: int, pdu: int, one: Callable[[], None]) -> Result:

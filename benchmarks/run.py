@@ -1,8 +1,9 @@
 """sansdimse against its floor and against others, side by side in one run.
 
-    python benchmarks/run.py                  some minutes; everything that benchmarks/README.md shows
+    python benchmarks/run.py                  a quarter of an hour; everything that benchmarks/README.md shows
     python benchmarks/run.py --quick          smaller, for a look; below three minutes
     python benchmarks/run.py --json FILE      the figures as JSON besides
+    python benchmarks/run.py --only idle      a part of it: pairs, alone, memory, latency, idle, fairness
 
 Every pair of ends runs in processes of its own on the loopback interface, and stands beside the pair in which
 ``floor.py`` takes sansdimse's part: that ratio is what the engine and its transport cost. Pairs take turns, round by
@@ -31,9 +32,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import fairness
+import idle
 import in_memory
+import latency
 import memory
-from ends import HOST, IMPLICIT, STORAGE, data_set
+from ends import ASYNCIO, HOST, IMPLICIT, PYNETDICOM, STORAGE, TRIO, data_set
 from floor import DEFAULT_PDU, INSTANCE
 
 HERE = Path(__file__).parent
@@ -41,12 +45,19 @@ SIZE = 512 * 1024
 LISTEN = 10.0
 """Seconds for a server to listen."""
 
-FLOOR, OURS, PYNETDICOM, DCMTK = "floor", "sansdimse", "pynetdicom", "DCMTK"
+FLOOR, OURS, DCMTK = "floor", "sansdimse", "DCMTK"
+PARTS = ("pairs", "alone", "memory", "latency", "idle", "fairness")
 PAIRS = (
     (FLOOR, FLOOR),
     (OURS, OURS),
     (FLOOR, OURS),
     (OURS, FLOOR),
+    (ASYNCIO, ASYNCIO),
+    (FLOOR, ASYNCIO),
+    (ASYNCIO, FLOOR),
+    (TRIO, TRIO),
+    (FLOOR, TRIO),
+    (TRIO, FLOOR),
     (DCMTK, FLOOR),
     (DCMTK, OURS),
     (FLOOR, DCMTK),
@@ -69,10 +80,19 @@ class Plan:
     large: int
     echoes_in_memory: int
     bytes_in_memory: int
+    delayed: int
+    """Instances stored through a relay."""
+    idle: int
+    """Associations; to pynetdicom ``idle_few``."""
+    idle_few: int
+    idle_seconds: float
+    clients: int
+    """At once, of which each stores ``shared`` instances."""
+    shared: int
 
 
-FULL = Plan(1000, 200, 50, 3, 1 << 30, 20000, 1 << 30)
-QUICK = Plan(200, 40, 10, 1, 1 << 27, 2000, 1 << 27)
+FULL = Plan(1000, 200, 50, 3, 1 << 30, 20000, 1 << 30, 200, 1000, 100, 10.0, 50, 100)
+QUICK = Plan(200, 40, 10, 1, 1 << 27, 2000, 1 << 27, 24, 200, 20, 2.0, 20, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +129,7 @@ def present(whose: str) -> bool:
     """Whether this one can take part."""
     if whose == DCMTK:
         return all(map(program, ("echoscu", "storescu", "storescp")))
-    return whose != PYNETDICOM or util.find_spec("pynetdicom") is not None
+    return whose not in (PYNETDICOM, TRIO) or util.find_spec(whose) is not None
 
 
 # ---------------------------------------------------------------- SCPs
@@ -136,7 +156,7 @@ def scp(whose: str) -> Iterator[int]:
         [str(each) for each in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
-        if whose in (OURS, PYNETDICOM) and process.stdout is not None:
+        if whose not in commands and process.stdout is not None:
             port = int(process.stdout.readline())
         else:
             _wait_for(port)
@@ -272,6 +292,20 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def shown(results: dict[str, Any]) -> str:
     """All of it as a page's tables."""
     parts = [table(("machine", ""), [[name, value] for name, value in results["machine"].items()])]
+    makers = {
+        "pairs": shown_pairs,
+        "in_memory": shown_alone,
+        "memory": shown_memory,
+        "latency": shown_latency,
+        "idle": shown_idle,
+        "fairness": shown_fairness,
+    }
+    return "\n\n".join(parts + [make(results[name]) for name, make in makers.items() if results.get(name)])
+
+
+def shown_pairs(results: list[dict[str, Any]]) -> str:
+    """Echoes and stores between all ends."""
+    parts = []
     for what, title in (("echo", "C-ECHO"), ("store", f"C-STORE of {SIZE // 1024} KiB, thrown away")):
         rows = [
             [
@@ -282,11 +316,16 @@ def shown(results: dict[str, Any]) -> str:
                 f"{row['megabytes_per_second']:.0f}" if row["size"] else "",
                 f"{row['ratio']:.2f}" if row["ratio"] else "",
             ]
-            for row in results["pairs"]
+            for row in results
             if row["what"] == what
         ]
         heads = ("SCU to SCP", "held against", "times", "ms each", "MB/s", "ratio")
         parts.append(f"{title}\n\n{table(heads, rows)}")
+    return "\n\n".join(parts)
+
+
+def shown_alone(results: list[dict[str, Any]]) -> str:
+    """The engine without a socket."""
     rows = [
         [
             row["what"],
@@ -294,15 +333,73 @@ def shown(results: dict[str, Any]) -> str:
             f"{row['each'] * 1e3:.3f}",
             f"{row['megabytes_per_second']:.0f}" if row["size"] else "",
         ]
-        for row in results["in_memory"]
+        for row in results
     ]
-    parts.append("The engine alone, PDUs of 16 KiB\n\n" + table(("what", "times", "ms each", "MB/s"), rows))
+    return "The engine alone, PDUs of 16 KiB\n\n" + table(("what", "times", "ms each", "MB/s"), rows)
+
+
+def shown_memory(results: list[dict[str, Any]]) -> str:
+    """What a large data set costs."""
     rows = [
         [row["what"], f"{row['size'] >> 20} MiB", f"{row['seconds']:.2f}", f"{row['growth'] / 2**20:.2f}"]
-        for row in results["memory"]
+        for row in results
     ]
-    parts.append("Memory\n\n" + table(("process", "data set", "seconds", "growth in MiB"), rows))
-    return "\n\n".join(parts)
+    return "Memory\n\n" + table(("process", "data set", "seconds", "growth in MiB"), rows)
+
+
+def shown_latency(results: list[dict[str, Any]]) -> str:
+    """Windows against latency."""
+    first = results[0]
+    rows = [
+        [
+            f"{row['scu']} to {row['scp']}",
+            row["agreed"],
+            f"{row['one']:.2f}",
+            f"{row['many']:.2f}" if row["many"] else "",
+            f"{row['ratio']:.3f}" if row["ratio"] else "",
+        ]
+        for row in results
+    ]
+    heads = ("SCU to SCP", "window agreed", "s, window 1", f"s, window {first['window']} proposed", "ratio")
+    title = f"{first['count']} instances of {first['size'] // 1024} KiB, {first['delay'] * 1e3:.0f} ms each way"
+    return f"{title}\n\n{table(heads, rows)}"
+
+
+def shown_idle(results: list[dict[str, Any]]) -> str:
+    """Idle associations."""
+    rows = [
+        [
+            row["what"],
+            row["opened"],
+            row["threads"],
+            f"{row['growth'] / 1024:.1f}",
+            f"{row['cpu'] * 1e3:.0f}",
+            f"{row['lone_echo'] * 1e3:.3f}",
+            f"{row['echo'] * 1e3:.3f}",
+        ]
+        for row in results
+    ]
+    busy = f"ms of CPU in {results[0]['seconds']:.0f} s"
+    heads = ("SCP", "associations", "threads", "KiB each", busy, "ms an echo, alone", "among all")
+    return f"Idle associations\n\n{table(heads, rows)}"
+
+
+def shown_fairness(results: list[dict[str, Any]]) -> str:
+    """Many that store at once."""
+    rows = [
+        [
+            row["what"],
+            f"{row['clients']} x {row['count']}",
+            row["stored"],
+            f"{row['share']:.2f}",
+            f"{row['seconds']:.1f}",
+            f"{row['megabytes_per_second']:.0f}",
+            f"{row['growth'] / 2**20:.0f}",
+        ]
+        for row in results
+    ]
+    heads = ("SCP", "sent", "stored", "least share", "seconds", "MB/s", "growth in MiB")
+    return f"Many at once, {results[0]['size'] // 1024} KiB each\n\n{table(heads, rows)}"
 
 
 def main() -> int:
@@ -310,6 +407,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller numbers, one round")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}"
+    )
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
 
@@ -319,29 +419,48 @@ def main() -> int:
     for whose in (PYNETDICOM, DCMTK):
         if not present(whose):
             say(f"{whose} is not installed: its pairs are left out")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "instance.dcm"
-        _write_instance(file)
-        rows = [row for what in ("echo", "store") for row in pairs(what, plan, file, say)]
-    say("the engine alone")
-    alone = in_memory.measure(plan.echoes_in_memory, plan.bytes_in_memory)
-    large: list[dict[str, Any]] = []
-    if Path("/proc/self/clear_refs").exists():
-        say("memory")
-        large = memory.measure(plan.large)
-    else:
-        say("memory is measured on Linux only")
-    results = {
+    results: dict[str, Any] = {
         "machine": machine(),
         "settings": {"maximum_length": DEFAULT_PDU, **asdict(plan)},
-        "pairs": [asdict(row) for row in rows],
-        "in_memory": [asdict(result) for result in alone],
-        "memory": large,
     }
+    if "pairs" in given.only:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "instance.dcm"
+            _write_instance(file)
+            results["pairs"] = [asdict(row) for what in ("echo", "store") for row in pairs(what, plan, file, say)]
+    if "alone" in given.only:
+        say("the engine alone")
+        alone = in_memory.measure(plan.echoes_in_memory, plan.bytes_in_memory)
+        results["in_memory"] = [asdict(result) for result in alone]
+    if "latency" in given.only:
+        delayed = latency.measure(plan.delayed, SIZE, plan.rounds, latency.DELAY, say)
+        results["latency"] = [asdict(row) for row in delayed]
+    holds = measure_on_linux(plan, given.only, results, say)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
     print(shown(results))
-    return int(any(row["growth"] > memory.LIMIT for row in large))
+    return int(not holds)
+
+
+def measure_on_linux(plan: Plan, parts: Sequence[str], results: dict[str, Any], say: Callable[[str], object]) -> bool:
+    """What looks into /proc. Whether what no noise can change is as it should be: memory, threads, nothing lost."""
+    if not Path("/proc/self/clear_refs").exists():
+        say("memory, idle and fairness are measured on Linux only")
+        return True
+    holds = True
+    if "memory" in parts:
+        say("memory")
+        results["memory"] = memory.measure(plan.large)
+        holds &= all(row["growth"] <= memory.LIMIT for row in results["memory"])
+    if "idle" in parts:
+        idles = idle.measure(plan.idle, plan.idle_few, plan.idle_seconds, plan.rounds, say, with_tls=plan is FULL)
+        results["idle"] = [asdict(row) for row in idles]
+        holds &= all(row.is_lean for row in idles)
+    if "fairness" in parts:
+        shared = fairness.measure(plan.clients, plan.shared, SIZE, plan.rounds, say)
+        results["fairness"] = [asdict(row) for row in shared]
+        holds &= all(row.is_complete for row in shared)
+    return holds
 
 
 def _write_instance(path: Path) -> None:

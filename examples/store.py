@@ -29,14 +29,15 @@ class Archive:
 
 
 test_files = Path(pydicom.__file__).parent / "data" / "test_files"
-paths = sys.argv[1:] or [test_files / "CT_small.dcm", test_files / "MR_small.dcm"]
+paths: list[str | Path] = [*sys.argv[1:]] or [test_files / "CT_small.dcm", test_files / "MR_small.dcm"]
 found = [(each.path, each.header) for each in instances(paths) if each.header is not None]
 
 with tempfile.TemporaryDirectory() as folder:
     offered = [PresentationContext(uid, UNCOMPRESSED) for uid in STORAGE]
     with serve("127.0.0.1", 0, Archive(folder), ae_title="ARCHIVE", supports=[VERIFICATION, *offered]) as server:
-        contexts = [VERIFICATION, *contexts_for(paths)]
-        with associate("127.0.0.1", server.port, called="ARCHIVE", contexts=contexts) as peer:
+        with associate(
+            "127.0.0.1", server.port, called="ARCHIVE", contexts=[VERIFICATION, *contexts_for(paths)]
+        ) as peer:
             print("C-ECHO:", peer.c_echo())
             for path, status in peer.c_store_each([path for path, _ in found]):
                 print(f"{path.name}: {status}")

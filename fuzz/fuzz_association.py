@@ -29,6 +29,8 @@ from sansdimse import (
     DatasetReceived,
     EchoRequested,
     Ended,
+    FindRequested,
+    FindSCP,
     Limits,
     LocalProtocolError,
     PresentationContext,
@@ -45,19 +47,21 @@ from sansdimse import (
 )
 from sansdimse.dimse.command import encode_command
 from sansdimse.dimse.fragments import command_pdus
-from sansdimse.dimse.messages import CStoreRQ
+from sansdimse.dimse.messages import CFindRQ, CStoreRQ
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.pdu import PDV, AAbort, AReleaseRQ, PDataTF
 from sansdimse.ul.reader import PDVPiece, Reader
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
-CONTEXTS: Final = (PresentationContext(VERIFICATION, scp=True), PresentationContext(CT, scp=True))
+FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+CONTEXTS: Final = tuple(PresentationContext(uid, scp=True) for uid in (VERIFICATION, CT, FIND))
 WINDOWS: Final = (AsynchronousOperationsWindow(1, 1), AsynchronousOperationsWindow(3, 2))
 PROFILES: Final = (DEFAULT, LENIENT, STRICT, DEFAULT)
 LIMITS: Final = Limits(
     associate_pdu=4096,
     command_set=512,
     message=2048,
+    identifier=512,
     fragments=64,
     operations_over_window=2,
     held_data=256,
@@ -110,8 +114,14 @@ class User:
                 self.tries(echo.respond)
             case UnservableRequested(operation=unservable) if self.answers:
                 self.tries(unservable.respond)
-            case CancelRequested():
-                raise AssertionError("neither C-ECHO nor C-STORE can be cancelled")
+            case FindRequested(operation=find):
+                self.tries(partial(find.send_match, b"a match."))
+                if self.answers:
+                    self.tries(partial(find.finish, 0xA700 if self.refuses_early else 0))
+            case CancelRequested(operation=cancelled):
+                assert isinstance(cancelled, FindSCP), "neither C-ECHO nor C-STORE can be cancelled"
+                self.tries(partial(cancelled.send_match, b"one more", 0xFF01))
+                self.tries(partial(cancelled.finish, 0xFE00))
             case SendingAllowed(operation=store):
                 self.tries(partial(store.send_data, b"abcd", is_last=True))
             case ResponseReceived(is_final=True):
@@ -126,6 +136,12 @@ class User:
         """Invoke what the window allows."""
         engine = self.engine
         for _ in range(2):
+            with suppress(LocalProtocolError):
+                find = engine.c_find(FIND, bytes(700))
+                if self.abandons:
+                    find.abandon(7.0)
+                elif self.refuses_early:
+                    find.cancel()
             with suppress(LocalProtocolError):
                 store = engine.c_store(CT, "1.2.3")
                 self.tries(partial(store.send_data, bytes(1500)))
@@ -323,6 +339,30 @@ def _requestor_waiting(window: Window, profile: Profile) -> Association:
     return _run(engine)
 
 
+def _requestor_finding(window: Window, profile: Profile) -> Association:
+    engine = _requestor_established(window, profile)
+    engine.c_find(FIND, b"a query.")
+    return _run(engine)
+
+
+def _acceptor_finding(window: Window, profile: Profile) -> Association:
+    """Between two matches."""
+    request = CFindRQ(message_id=9, affected_sop_class_uid=FIND)
+    engine = _acceptor_established(window, profile)
+    asked = (*command_pdus(5, encode_command(request), 512), PDataTF((PDV(5, 2, b"a query."),)).encode())
+    find = _run(engine, *asked).unanswered[0]
+    assert isinstance(find, FindSCP)
+    find.send_match(b"a match.")
+    return _run(engine)
+
+
+def _acceptor_gathering(window: Window, profile: Profile) -> Association:
+    """In the middle of an identifier."""
+    request = CFindRQ(message_id=9, affected_sop_class_uid=FIND)
+    begun = PDataTF((PDV(5, 0, b"beginning."),)).encode()
+    return _run(_acceptor_established(window, profile), *command_pdus(5, encode_command(request), 512), begun)
+
+
 def _releasing(engine: Association) -> Association:
     engine.release(force=True)
     return _run(engine)
@@ -379,6 +419,9 @@ PLACES: Final[tuple[Callable[[Window, Profile], Association], ...]] = (
     _acceptor_colliding,
     _requestor_aborting,
     _acceptor_rejecting,
+    _requestor_finding,
+    _acceptor_finding,
+    _acceptor_gathering,
 )
 
 

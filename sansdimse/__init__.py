@@ -20,6 +20,8 @@ from sansdimse.events import (
     EchoRequested,
     Ended,
     Event,
+    FindRequested,
+    IdleTooLong,
     NeedData,
     ReleaseCompleted,
     ReleaseRequested,
@@ -34,6 +36,7 @@ from sansdimse.limits import Limits
 from sansdimse.outcome import Outcome, OutcomeKind, Side
 from sansdimse.profile import DEFAULT, LENIENT, STRICT, Profile
 from sansdimse.services.operation import Performed, Request, UnservableSCP
+from sansdimse.services.query import FindRequest, FindSCP
 from sansdimse.services.sop_classes import STORAGE
 from sansdimse.services.storage import StoreRequest, StoreSCP
 from sansdimse.services.verification import EchoSCP
@@ -55,7 +58,7 @@ from sansdimse.ul.items import (
     UserIdentityRQ,
 )
 from sansdimse.ul.machine import UpperLayer
-from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
+from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor, WhenIdle
 from sansdimse.ul.plan import Plan, plan, plan_get
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
@@ -95,6 +98,10 @@ __all__ = [
     "Event",
     "Explanation",
     "ExtendedNegotiation",
+    "FindRequest",
+    "FindRequested",
+    "FindSCP",
+    "IdleTooLong",
     "Limits",
     "LocalProtocolError",
     "NeedData",
@@ -133,6 +140,7 @@ __all__ = [
     "UpperLayer",
     "UserIdentityAC",
     "UserIdentityRQ",
+    "WhenIdle",
     "__version__",
     "explain",
     "explain_pair",

@@ -12,24 +12,26 @@ from dataclasses import replace
 
 from sansdimse import events
 from sansdimse.deviations import CATALOGUE, Deviation, Refusal
+from sansdimse.dimse.command import Decoded
 from sansdimse.dimse.fragments import Assembler, DataReceived, Fragmenter
-from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CStoreRQ, Priority
+from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CFindRQ, CStoreRQ, Priority
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import NEED_DATA, Event, NeedData
 from sansdimse.limits import Limits
 from sansdimse.outcome import Outcome
+from sansdimse.services.contexts import context_for
 from sansdimse.services.invoker import Invoker
-from sansdimse.services.operation import Performed, Request
+from sansdimse.services.operation import Performed, Request, encoded
 from sansdimse.services.outbox import Outbox
 from sansdimse.services.performer import Performer
-from sansdimse.services.sop_classes import STANDARD
+from sansdimse.services.query import FindRequest
 from sansdimse.services.storage import StoreRequest
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.agreement import Agreement, NegotiatedContext
 from sansdimse.ul.machine import UpperLayer
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.output import Buffer
-from sansdimse.ul.parties import Acceptor, Requestor
+from sansdimse.ul.parties import Acceptor, Requestor, WhenIdle
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from sansdimse.ul.reader import PDVPiece
 from sansdimse.ul.table import State
@@ -44,7 +46,7 @@ class Association:
     * What you tell it: ``transport_opened``, ``receive_data``, ``receive_eof``, ``handle_timeout``. They
       only store; nothing happens before you ask for the next event.
     * What you ask of it: ``accept``, ``reject``, ``release``, ``respond_release``, ``abort``, ``c_echo``,
-      ``c_store`` and the verbs of the operation handles. What is not allowed now raises
+      ``c_store``, ``c_find`` and the verbs of the operation handles. What is not allowed now raises
       ``LocalProtocolError`` and changes nothing.
     * What it tells you: ``next_event``, ``data_to_send``, ``next_timeout``, ``wants_close``.
     * What you may look at: everything else.
@@ -65,6 +67,7 @@ class Association:
             request=request, maximum_length=config.maximum_length, limits=limits, profile=profile, now=now
         )
         self._ul.before_deadlines = self._watch
+        self._ul.idle_is_told = config.when_idle is not WhenIdle.ABORT
         self._assembler = Assembler(
             max_command=limits.command_set,
             max_fragments=limits.fragments,
@@ -158,7 +161,7 @@ class Association:
     def c_echo(self, *, context_id: int | None = None) -> Request:
         """Invoke C-ECHO (PS3.7 9.1.5). Raises ``LocalProtocolError`` if no context or window allows it."""
         message_id = self._invoker.new_id()
-        context = self._context_for(VERIFICATION, context_id=context_id)
+        context = self.context_for(VERIFICATION, context_id=context_id)
         request = CEchoRQ(message_id=message_id, affected_sop_class_uid=VERIFICATION)
         operation = Request(self._invoker, context, request)
         self._invoker.invoke(operation)
@@ -181,7 +184,7 @@ class Association:
         C-MOVE that this belongs to. Raises ``LocalProtocolError`` if no context or window allows it.
         """
         message_id = self._invoker.new_id()
-        context = self._context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
         title, originator_id = move_originator or (None, None)
         request = CStoreRQ(
             message_id=message_id,
@@ -196,28 +199,35 @@ class Association:
         self._invoker.invoke(operation)
         return operation
 
-    def _context_for(
+    def c_find(
+        self,
+        sop_class_uid: str,
+        identifier: bytes | bytearray | memoryview,
+        *,
+        transfer_syntax_uid: str | None = None,
+        context_id: int | None = None,
+        priority: int = Priority.MEDIUM,
+    ) -> FindRequest:
+        """Invoke C-FIND (PS3.7 9.1.2). Each match is a ``ResponseReceived`` with status Pending and its identifier.
+
+        The identifier must be encoded in the transfer syntax of the context, as the data set of ``c_store``.
+        Raises ``LocalProtocolError`` if it is empty or odd, or no context or window allows it.
+        """
+        message_id = self._invoker.new_id()
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        request = CFindRQ(message_id=message_id, affected_sop_class_uid=sop_class_uid, priority=priority)
+        operation = FindRequest(self._invoker, context, request)
+        self._invoker.invoke(operation, encoded(identifier))
+        return operation
+
+    def context_for(
         self, abstract_syntax: str, transfer_syntax: str | None = None, *, context_id: int | None = None
     ) -> NegotiatedContext:
-        """The accepted context to invoke this on, in which we are SCU: the first, or the one the caller names."""
-        agreement = self._agreed()
-        if context_id is not None:
-            context = agreement.by_id.get(context_id)
-            if context is None or not context.accepted:
-                raise LocalProtocolError(f"presentation context {context_id} was not accepted")
-            if transfer_syntax not in (None, context.transfer_syntax):
-                raise LocalProtocolError(
-                    f"context {context_id} is for {context.transfer_syntax}, not {transfer_syntax}"
-                )
-            if not context.as_scu:
-                raise LocalProtocolError(_not_scu(context.abstract_syntax))
-            return context
-        accepted = [c for c in agreement.accepted if c.abstract_syntax == abstract_syntax]
-        usable = [c for c in accepted if c.as_scu]
-        for context in usable:
-            if transfer_syntax in (None, context.transfer_syntax):
-                return context
-        raise LocalProtocolError(_no_context(agreement, abstract_syntax, transfer_syntax, accepted, usable))
+        """The accepted context to invoke this on, in which we are SCU: the first, or the one the caller names.
+
+        Raises ``LocalProtocolError`` if there is none, and says why and what could be invoked.
+        """
+        return context_for(self._agreed(), abstract_syntax, transfer_syntax, context_id=context_id)
 
     def _agreed(self) -> Agreement:
         agreement = self._ul.agreement
@@ -235,7 +245,7 @@ class Association:
         while True:
             for told in (self._performer.events, self._outbox.events):
                 if told:
-                    return told.popleft()
+                    return told.pop(0)
             item = self._ul.next_event()
             if type(item) is PDVPiece:
                 self._progress = True
@@ -335,12 +345,19 @@ class Association:
         if received is None:
             return None
         if isinstance(received, DataReceived):
-            return self._performer.data(received)
+            return (self._invoker if self._invoker.is_receiving else self._performer).data(received)
         self._messages_received += 1
         decoded = received.decoded
         for deviation in decoded.deviations:
             self._ul.check(deviation)
-        context = self._agreed().by_id[received.context_id]
+        event = self._message(self._agreed().by_id[received.context_id], decoded)
+        limits = self._ul.limits
+        # A request that is too long is answered, not a fault, so there is no end to what is dropped of it.
+        longest = None if self._performer.is_gathering else limits.message
+        self._assembler.max_data_set = limits.identifier if self._invoker.is_receiving else longest
+        return event
+
+    def _message(self, context: NegotiatedContext, decoded: Decoded) -> Event | None:
         message = decoded.message
         if message.is_response:
             return self._invoker.response(context, decoded)
@@ -354,6 +371,11 @@ class Association:
     def state(self) -> State:
         """The state of PS3.8 Table 9-10 after the last event taken, or verb given."""
         return self._ul.state
+
+    @property
+    def now(self) -> float:
+        """The latest time told."""
+        return self._ul.now
 
     @property
     def is_requestor(self) -> bool:
@@ -410,6 +432,13 @@ class Association:
         """The peer's requests that we have not answered, in the order in which they came."""
         return tuple(self._performer.unanswered)
 
+    def take_over(self) -> list[Request | Performed]:
+        """The operations of both sides that are over since this was last asked, at most the last 4,096 a side."""
+        over: list[Request | Performed] = [*self._invoker.over, *self._performer.over]
+        self._invoker.over.clear()
+        self._performer.over.clear()
+        return over
+
     def deadlines(self) -> Mapping[Key, float]:
         """Every deadline that runs, by name and message ID, on the scale of ``now``."""
         return self._ul.timers.deadlines()
@@ -428,28 +457,3 @@ class Association:
     def bytes_unsent(self) -> int:
         """Bytes queued, or given by ``data_to_send`` and not known to be written."""
         return self._ul.bytes_unsent
-
-
-def _not_scu(abstract_syntax: str) -> str:
-    return f"we are not the SCU of {STANDARD.name_of(abstract_syntax)} here: the roles say so (PS3.7 D.3.3.4)"
-
-
-def _no_context(
-    agreement: Agreement,
-    abstract_syntax: str,
-    transfer_syntax: str | None,
-    accepted: list[NegotiatedContext],
-    usable: list[NegotiatedContext],
-) -> str:
-    """Why nothing can be invoked for this SOP class, and what could."""
-    name = STANDARD.name_of(abstract_syntax)
-    if usable:
-        would_do = ", ".join(STANDARD.name_of(c.transfer_syntax or "") for c in usable)
-        wanted = STANDARD.name_of(transfer_syntax or "")
-        return f"no context for {name} in {wanted} was accepted; these transfer syntaxes would do: {would_do}"
-    if accepted:
-        return _not_scu(abstract_syntax)
-    refused = [c for c in agreement.contexts if c.abstract_syntax == abstract_syntax]
-    if refused:
-        return f"the peer refused every context for {name}, with result {refused[0].result} (PS3.8 Table 9-18)"
-    return f"no context for {name} was proposed"

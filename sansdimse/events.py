@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 from sansdimse.values import value
 
 if TYPE_CHECKING:
-    from sansdimse.dimse.messages import CEchoRQ, CStoreRQ, Request, Response, UnknownCommand
+    from sansdimse.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ, Request, Response, UnknownCommand
     from sansdimse.dimse.status import Status
     from sansdimse.errors import RemoteProtocolError
     from sansdimse.outcome import Outcome
     from sansdimse.services import operation as op
+    from sansdimse.services.query import FindSCP
     from sansdimse.services.storage import StoreRequest, StoreSCP
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.negotiation import NegotiatedContext
@@ -104,6 +105,14 @@ class TimedOut:
 
 
 @value
+class IdleTooLong:
+    """Nothing happened for ``Limits.idle``, and ``WhenIdle`` leaves it to you; told again after as long a time.
+
+    The engine is in Sta6 with nothing outstanding: ``release`` is legal, and so is another request.
+    """
+
+
+@value
 class Ended:
     """The last event: the association is over. It is repeated for whoever asks again."""
 
@@ -129,6 +138,19 @@ class StoreRequested:
     context: NegotiatedContext
     request: CStoreRQ
     operation: StoreSCP = field(compare=False, repr=False)
+
+
+@value
+class FindRequested:
+    """C-FIND indication (PS3.7 9.1.2), with its whole identifier, in the transfer syntax of the context.
+
+    Answer with ``operation.send_match`` for each match, then ``operation.finish``.
+    """
+
+    context: NegotiatedContext
+    request: CFindRQ
+    identifier: bytes
+    operation: FindSCP = field(compare=False, repr=False)
 
 
 @value
@@ -165,12 +187,16 @@ class UnservableRequested:
 
 @value
 class ResponseReceived:
-    """The response to a request of ours, which is over if ``is_final``."""
+    """The response to a request of ours, which is over if ``is_final``.
+
+    ``identifier`` is its data set, in the transfer syntax of the context: of a C-FIND, a match.
+    """
 
     status: Status
     response: Response
     is_final: bool
     operation: op.Request = field(compare=False, repr=False)
+    identifier: bytes | None = None
 
 
 @value
@@ -190,6 +216,7 @@ UpperLayerEvent = (
     | Aborted
     | TransportClosed
     | TimedOut
+    | IdleTooLong
     | Ended
 )
 
@@ -197,6 +224,7 @@ Event = (
     UpperLayerEvent
     | EchoRequested
     | StoreRequested
+    | FindRequested
     | DatasetReceived
     | CancelRequested
     | UnservableRequested

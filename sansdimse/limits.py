@@ -51,6 +51,12 @@ class Limits:
     message: int | None = None
     """Longest data set of a C-STORE. It is streamed, never kept, so memory does not ask for a bound."""
 
+    identifier: int = 5 * MIB
+    """Longest data set that is kept whole: the identifiers of C-FIND, C-GET and C-MOVE, in requests and in
+    responses. The largest that makes sense lists the 65,535 failed instances that a counter can count, of 64
+    characters and a backslash each: 4.1 MiB; a query by as many UIDs is as long. With a longer one a request is
+    refused, and a response is a fault."""
+
     fragments: int = 4_000_000
     """Most fragments of one message: 4 GiB in fragments of 1 KiB. Bounds the work of a peer that sends
     one byte a PDU."""
@@ -69,7 +75,8 @@ class Limits:
     More requests are refused to our user; a peer that asks for more answers is a fault."""
 
     output_high_water: int = 256 * KIB
-    """Unsent bytes above which ``flush`` waits: two of our largest PDUs."""
+    """Unsent bytes above which ``flush`` waits, and nothing more is taken of a data set or of the matches of a
+    C-FIND: two of our largest PDUs."""
 
     output: int = 1 * MIB
     """Unsent bytes above which nothing more is read: some 7,000 answers that the peer asked for and does not

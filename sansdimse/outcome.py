@@ -74,7 +74,7 @@ class Outcome:
 
     ``state`` is the state of PS3.8 Table 9-10 in which it was decided. ``result``, ``source`` and
     ``reason`` are the numbers of the A-ASSOCIATE-RJ or A-ABORT, whoever sent it. ``error`` is the
-    network's own words. Counts are of PDU bytes, and of whole DIMSE messages (commands).
+    network's own words. Counts are of PDUs and their bytes, and of whole DIMSE messages (commands).
     """
 
     kind: OutcomeKind
@@ -88,6 +88,8 @@ class Outcome:
     error: str | None = None
     bytes_received: int = 0
     bytes_sent: int = 0
+    pdus_received: int = 0
+    pdus_sent: int = 0
     messages_received: int = 0
     messages_sent: int = 0
     outstanding: int = 0

@@ -12,8 +12,9 @@ from typing import Any, Final
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
-from sansdimse import SUCCESS, VERIFICATION, Association, Outcome, Status
+from sansdimse import SUCCESS, VERIFICATION, Outcome, Status
 from sansdimse.dataset import read_part10_header
+from sansdimse.peer.watch import AssociationEnded, Occurrence, Statistics
 from sansdimse_files import received_file
 from sansdimse_socket import Server, Store, serve
 
@@ -48,7 +49,7 @@ class Running:
 
     server: Server
     folder: Path
-    ends: list[tuple[Association, Outcome]] = field(default_factory=list)
+    ends: list[tuple[Statistics, Outcome]] = field(default_factory=list)
     reports: list[tuple[BaseException, str]] = field(default_factory=list)
 
     @property
@@ -56,8 +57,8 @@ class Running:
         """Host and port as command-line arguments."""
         return HOST, str(self.server.port)
 
-    def end(self, number: int = 1) -> tuple[Association, Outcome]:
-        """Engine and outcome of the association that ended as the ``number``-th, once it has."""
+    def end(self, number: int = 1) -> tuple[Statistics, Outcome]:
+        """Statistics and outcome of the association that ended as the ``number``-th, once it has."""
         until(lambda: len(self.ends) >= number, f"the end of association {number}")
         return self.ends[number - 1]
 
@@ -76,13 +77,18 @@ class Running:
 def archive(folder: Path, service: object | None = None, **options: Any) -> Iterator[Running]:
     """Serve verification and all storage; afterwards nothing unexpected was reported, nothing is half done."""
     folder.mkdir(exist_ok=True)
-    ends: list[tuple[Association, Outcome]] = []
+    ends: list[tuple[Statistics, Outcome]] = []
     reports: list[tuple[BaseException, str]] = []
+
+    def watch(occurrence: Occurrence) -> None:
+        if isinstance(occurrence, AssociationEnded):
+            ends.append((occurrence.statistics, occurrence.statistics.outcome))
+
     given = {
         "supports": [VERIFICATION],
         "any_storage": True,
         "report": lambda error, where: reports.append((error, where)),
-        "on_end": lambda engine, address, outcome: ends.append((engine, outcome)),
+        "watch": watch,
         **options,
     }
     with serve(HOST, 0, service or Archive(folder), **given) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from engine_pair import (
     ABORT,
     CT,
+    FIND,
     INSTANCE,
     MR,
+    QUERY,
     RELEASE_RP,
     RELEASE_RQ,
     Cut,
@@ -21,6 +24,7 @@ from engine_pair import (
     data,
     echo_rq,
     echo_rsp,
+    find_rsp,
     joined,
     pdv,
     requestor,
@@ -29,11 +33,13 @@ from engine_pair import (
     whole,
 )
 from sansdimse.dimse.messages import (
+    NO_DATA_SET,
     WITH_DATA_SET,
     CCancelRQ,
     CEchoRQ,
     CEchoRSP,
     CFindRQ,
+    CFindRSP,
     CStoreRQ,
     CStoreRSP,
     Element,
@@ -46,6 +52,7 @@ from sansdimse.events import (
 from sansdimse.limits import Limits
 from sansdimse.profile import DEFAULT, LENIENT, STRICT, Profile
 from sansdimse.services.operation import Performed, Request
+from sansdimse.services.query import FindRequest, FindSCP
 from sansdimse.services.storage import StoreRequest
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
@@ -60,8 +67,10 @@ LIMITS = Limits(
     command_set=512,
     fragments=40,
     message=400,
+    identifier=60,
     operations_over_window=2,
     held_data=48,
+    output=600,
     queued_messages=3,
     output_high_water=256,
     deviations=6,
@@ -70,22 +79,29 @@ LIMITS = Limits(
 WINDOW = AsynchronousOperationsWindow(2, 2)
 
 _ids = st.integers(0, 4)
-_contexts = st.sampled_from([1, 1, 3, 3, 3, 5, 7])
+_contexts = st.sampled_from([1, 1, 3, 3, 3, 5, 7, 7, 9])
 _statuses = st.sampled_from([0x0000, 0x0000, 0xA700, 0xC001, 0xB000, 0xFF00, 0x1234])
-_uids = st.sampled_from([VERIFICATION, CT, CT, MR, "1.2.840.10008.5.1.4.1.2.1.1"])
+_uids = st.sampled_from([VERIFICATION, CT, CT, MR, FIND])
 _payload = st.binary(max_size=40)
 
 _messages = st.one_of(
     st.builds(CEchoRQ, message_id=_ids, affected_sop_class_uid=_uids),
     st.builds(CStoreRQ, message_id=_ids, affected_sop_class_uid=_uids, affected_sop_instance_uid=st.just(INSTANCE)),
-    st.builds(CFindRQ, message_id=_ids, affected_sop_class_uid=_uids, command_data_set_type=st.just(WITH_DATA_SET)),
+    st.builds(CFindRQ, message_id=_ids, affected_sop_class_uid=_uids),
     st.builds(CCancelRQ, message_id_being_responded_to=_ids),
     st.builds(CEchoRSP, message_id_being_responded_to=_ids, affected_sop_class_uid=_uids, status=_statuses),
     st.builds(CStoreRSP, message_id_being_responded_to=_ids, affected_sop_class_uid=_uids, status=_statuses),
+    st.builds(
+        CFindRSP,
+        message_id_being_responded_to=_ids,
+        affected_sop_class_uid=_uids,
+        status=_statuses,
+        command_data_set_type=st.sampled_from([NO_DATA_SET, WITH_DATA_SET]),
+    ),
     # Known commands with elements missing, unknown ones, and data sets announced that nobody expects.
     st.builds(
         UnknownCommand,
-        st.sampled_from([0x0030, 0x0001, 0x8030, 0x8001, 0x0FFF, 0x7777, 0x8777]),
+        st.sampled_from([0x0030, 0x0001, 0x0020, 0x8030, 0x8001, 0x8020, 0x0FFF, 0x7777, 0x8777]),
         st.none() | _ids,
         st.lists(
             st.sampled_from(
@@ -119,14 +135,24 @@ def _stores(draw: st.DrawFn) -> bytes:
     )
 
 
-_requests = st.sampled_from([requestor(), requestor(window=WINDOW)]).map(propose)
+@st.composite
+def _finds(draw: st.DrawFn) -> bytes:
+    message_id, pieces = draw(_ids), draw(st.lists(_payload, min_size=1, max_size=3))
+    return command(7, CFindRQ(message_id=message_id, affected_sop_class_uid=FIND)) + b"".join(
+        data(7, piece, is_last=index == len(pieces)) for index, piece in enumerate(pieces, 1)
+    )
+
+
+_requests = st.sampled_from([requestor(), requestor(QUERY, window=WINDOW)]).map(propose)
 _sound = st.one_of(
     st.builds(command, _contexts, _messages, st.sampled_from([40, 4096])),
     _stores(),
     _stores(),
+    _finds(),
     st.builds(echo_rq, _ids),
     st.builds(echo_rsp, _ids, status=_statuses),
     st.builds(store_rsp, _ids, status=_statuses),
+    st.builds(find_rsp, _ids, status=_statuses, identifier=st.none() | _payload),
     _data_pdus,
     st.one_of(
         st.sampled_from([RELEASE_RQ, RELEASE_RP, ABORT, AAssociateRJ(1, 1, 1)]).map(lambda pdu: pdu.encode()),
@@ -147,8 +173,8 @@ def _broken(draw: st.DrawFn) -> bytes:
 
 _bytes = st.one_of(_sound, _sound, _sound, _broken(), st.binary(min_size=1, max_size=20))
 VERBS = (
-    "accept reject release force_release respond_release force_respond_release abort echo store mistake cancel abandon "
-    "answer refuse piece last_piece"
+    "accept reject release force_release respond_release force_respond_release abort echo store find mistake bad_find "
+    "bad_match cancel abandon answer refuse match piece last_piece"
 ).split()
 _verbs = st.sampled_from(VERBS)
 
@@ -160,15 +186,20 @@ class Eof(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The peer answers a request of ours, the last or the first of them."""
+    """The peer answers a request of ours, the last or the first of them; a C-FIND with this identifier."""
 
     last: bool
     status: int
+    identifier: bytes | None = None
 
 
 Step = bytes | str | float | Eof | Reply
 
-_replies = st.builds(Reply, st.booleans(), _statuses)
+_replies = st.builds(Reply, st.booleans(), _statuses, st.none() | _payload)
+_matches = st.builds(Reply, st.just(True), st.just(0xFF00), _payload)
+_cancels = st.builds(
+    lambda message_id: command(7, CCancelRQ(message_id_being_responded_to=message_id)), st.integers(0, 4)
+)
 _accidents: st.SearchStrategy[Step] = st.one_of(
     _bytes, _bytes, _verbs, _verbs, _replies, st.floats(0.0, 90.0), st.builds(Eof, st.none() | st.just("reset"))
 )
@@ -180,6 +211,13 @@ _courses: st.SearchStrategy[list[Step]] = st.one_of(
     st.tuples(st.just("store"), st.just("piece"), _replies, _verbs, st.just("last_piece")).map(list),
     st.tuples(st.just("store"), st.just("piece"), st.just("force_release"), _replies).map(list),
     st.tuples(st.just("mistake"), st.just("echo")).map(list),
+    st.tuples(st.just("find"), _matches, _verbs, _matches, _replies).map(list),
+    st.tuples(st.just("find"), st.sampled_from(["cancel", "abandon"]), _matches, _replies).map(list),
+    st.tuples(st.just("store"), st.just("find"), st.just("cancel"), _verbs, st.just("last_piece"), _matches).map(list),
+    st.tuples(_finds(), st.just("match"), st.sampled_from(["match", "bad_match"]), _cancels, st.just("answer")).map(
+        list
+    ),
+    st.tuples(_finds(), _finds(), _finds(), _cancels, st.just("match"), st.just("answer"), st.just("answer")).map(list),
     st.tuples(st.just("store"), st.just("store"), st.just("last_piece"), _verbs, st.just("last_piece")).map(list),
     st.tuples(st.one_of(_stores(), st.builds(echo_rq, _ids)), st.just("answer")).map(list),
     st.tuples(_stores(), _stores(), st.just("answer"), st.just("refuse")).map(list),
@@ -208,13 +246,26 @@ conversations = st.builds(
 )
 
 
+def _response(operation: Request, reply: Reply) -> bytes:
+    at = operation.message_id, operation.context.id, reply.status
+    if isinstance(operation, FindRequest):
+        return find_rsp(*at, reply.identifier)
+    return store_rsp(*at) if isinstance(operation, StoreRequest) else echo_rsp(*at)
+
+
+def _respond(operation: Performed) -> Callable[..., None]:
+    respond: Callable[..., None]
+    respond = operation.finish if isinstance(operation, FindSCP) else operation.respond  # type: ignore[attr-defined]
+    return respond
+
+
 class Run:
     """A conversation on a fresh engine. ``skip`` leaves verbs out, by their number."""
 
     def __init__(self, conversation: Conversation, cut: Cut = whole, skip: frozenset[int] = frozenset()) -> None:
         config: Requestor | Acceptor
         settings = {"limits": LIMITS, "profile": conversation.profile, "window": WINDOW}
-        config = requestor(**settings) if conversation.is_requestor else acceptor(**settings)
+        config = requestor(QUERY, **settings) if conversation.is_requestor else acceptor(QUERY, **settings)
         self.states: list[State] = []
         self.asked = 0
         self.mistakes: set[int] = set()
@@ -235,9 +286,9 @@ class Run:
         self.end.take(0.0)
         if is_requestor:
             assert self.engine.request is not None
-            self.end.send(answer(acceptor(window=WINDOW), self.engine.request))
+            self.end.send(answer(acceptor(QUERY, window=WINDOW), self.engine.request))
         else:
-            self.end.send(propose(requestor(window=WINDOW)))
+            self.end.send(propose(requestor(QUERY, window=WINDOW)))
             self.engine.accept()
 
     def _take(self, step: Step) -> None:
@@ -249,9 +300,7 @@ class Run:
             self.end.pump()
         elif isinstance(step, Reply):
             if self.engine.outstanding and not self.end.heard_all:
-                operation = self.engine.outstanding[-1 if step.last else 0]
-                response = store_rsp if isinstance(operation, StoreRequest) else echo_rsp
-                self.end.send(response(operation.message_id, operation.context.id, step.status))
+                self.end.send(_response(self.engine.outstanding[-1 if step.last else 0], step))
         elif isinstance(step, float):
             self.end.wait(step)
         else:
@@ -293,17 +342,25 @@ class Run:
                 self.operations.append(engine.c_echo())
             case "store":
                 self.operations.append(engine.c_store(CT, INSTANCE))
+            case "find":
+                self.operations.append(engine.c_find(FIND, b"0123456789" * 13))
             case "mistake":
                 engine.c_store(CT, "not a UID")
+            case "bad_find":
+                engine.c_find(FIND, b"odd")
+            case "match" | "bad_match":
+                finds = [operation for operation in theirs if isinstance(operation, FindSCP)]
+                if finds:
+                    finds[0].send_match(b"0123456789" * 13, 0xFF01 if verb == "match" else 0xB000)
             case "cancel" | "abandon":
                 if ours:
                     getattr(ours[-1], verb)()
             case "answer":
                 if theirs:
-                    theirs[0].respond()  # type: ignore[attr-defined]
+                    _respond(theirs[0])()
             case "refuse":
                 if theirs:
-                    theirs[-1].respond(0xA700)  # type: ignore[attr-defined]
+                    _respond(theirs[-1])(0xA700)
             case "piece" | "last_piece":
                 stores = [operation for operation in ours if isinstance(operation, StoreRequest)]
                 if stores:

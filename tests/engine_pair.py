@@ -14,7 +14,18 @@ from sansdimse.association import Association
 from sansdimse.deviations import Code
 from sansdimse.dimse.command import encode_command
 from sansdimse.dimse.fragments import Assembler, CommandReceived, DataReceived, command_pdus
-from sansdimse.dimse.messages import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP, Message, UnknownCommand
+from sansdimse.dimse.messages import (
+    NO_DATA_SET,
+    WITH_DATA_SET,
+    CEchoRQ,
+    CEchoRSP,
+    CFindRQ,
+    CFindRSP,
+    CStoreRQ,
+    CStoreRSP,
+    Message,
+    UnknownCommand,
+)
 from sansdimse.events import NEED_DATA, DatasetReceived, Ended, Event
 from sansdimse.limits import Limits
 from sansdimse.uids import VERIFICATION
@@ -25,6 +36,7 @@ from sansdimse.ul.reader import PDVPiece, Reader
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 INSTANCE = "1.2.3.4"
 
 Cut = Callable[[bytes], Iterable[bytes]]
@@ -192,6 +204,28 @@ def store_rsp(message_id: int = 1, context_id: int = 3, status: int = 0, sop_cla
     )
 
 
+def find_rq(message_id: int = 1, context_id: int = 7, identifier: bytes = b"query.", sop_class: str = FIND) -> bytes:
+    """C-FIND-RQ, with its identifier."""
+    request = CFindRQ(message_id=message_id, affected_sop_class_uid=sop_class)
+    return command(context_id, request) + data(context_id, identifier)
+
+
+def find_rsp(message_id: int = 1, context_id: int = 7, status: int = 0, identifier: bytes | None = None) -> bytes:
+    """C-FIND-RSP, with its identifier if it has one."""
+    response = found(message_id, status, has_identifier=identifier is not None)
+    return command(context_id, response) + (b"" if identifier is None else data(context_id, identifier))
+
+
+def found(message_id: int = 1, status: int = 0, *, has_identifier: bool = False) -> CFindRSP:
+    """C-FIND-RSP as a value."""
+    return CFindRSP(
+        message_id_being_responded_to=message_id,
+        affected_sop_class_uid=FIND,
+        command_data_set_type=WITH_DATA_SET if has_identifier else NO_DATA_SET,
+        status=status,
+    )
+
+
 def read(sent: bytes | bytearray) -> list[Any]:
     """What an engine sent: PDUs, and of P-DATA-TF the messages; the data sets as bytes, a last cut one too."""
     reader = Reader(Limits(), maximum_length=0)
@@ -225,14 +259,17 @@ CONTEXTS = (
 )
 
 
-def requestor(**settings: Any) -> Requestor:
-    """Who proposes Verification (1) and CT (3) in both roles, and MR (5)."""
-    return Requestor("ME", "YOU", CONTEXTS, **settings)
+QUERY = PresentationContext(FIND, scp=True)
 
 
-def acceptor(**settings: Any) -> Acceptor:
-    """Who takes Verification (1) and CT (3) in both roles, and not MR (5)."""
-    return Acceptor("YOU", CONTEXTS[:2], **settings)
+def requestor(*more: PresentationContext, **settings: Any) -> Requestor:
+    """Who proposes Verification (1) and CT (3) in both roles, and MR (5); and ``more``, from 7 on: ``QUERY``, say."""
+    return Requestor("ME", "YOU", CONTEXTS + more, **settings)
+
+
+def acceptor(*more: PresentationContext, **settings: Any) -> Acceptor:
+    """Who takes Verification (1) and CT (3) in both roles, and not MR (5); and ``more``."""
+    return Acceptor("YOU", CONTEXTS[:2] + more, **settings)
 
 
 class Scripted(End):

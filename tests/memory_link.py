@@ -1,7 +1,8 @@
 """A link in memory: plain coroutines under a tiny scheduler, two ends joined by a wire, and no time that passes.
 
 Every run goes the same way. A task may be cancelled at its n-th suspension, whichever that is; so a test
-can cancel at each in turn. ``Wire`` holds what was written and not read, at most ``capacity`` bytes a way.
+can cancel at each in turn. A ``Pipe`` holds what was written and not read, at most ``capacity`` bytes a way. With
+``latency`` what is written takes that many seconds to arrive, and the clock jumps there when nothing else moves.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ from functools import partial
 from types import coroutine as generator_based
 from typing import Any
 
-from engine_pair import Cut, acceptor, read, requestor, whole
+from engine_pair import Cut, acceptor, command, echo_rsp, read, requestor, whole
 from sansdimse.association import Association
 from sansdimse.dataset import Instance
+from sansdimse.dimse.fragments import Assembler, CommandReceived, DataReceived
+from sansdimse.dimse.messages import CEchoRQ, CStoreRQ, CStoreRSP
+from sansdimse.events import NEED_DATA
+from sansdimse.limits import Limits
 from sansdimse.peer import scp
 from sansdimse.peer.link import Job
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.session import Session
+from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.parties import Acceptor, Requestor
-from sansdimse.ul.pdu import Pdu
+from sansdimse.ul.pdu import AAssociateAC, Pdu
+from sansdimse.ul.reader import PDVPiece, Reader
 from sansdimse.ul.table import State
 
 
@@ -129,6 +136,7 @@ class Loop:
         self.ready: deque[Task] = deque()
         self.tasks: list[Task] = []
         self.links: list[MemoryLink] = []
+        self.pipes: list[Pipe] = []  # those on which something takes its time
 
     def spawn(
         self, conversation: Coroutine[Any, Any, Any], *, cancel_at: int | None = None, level: bool = False
@@ -149,8 +157,24 @@ class Loop:
                 task = self.ready.popleft()
                 if not task.done:
                     task.step()
-            elif not any(link.drive() for link in self.links) and not self.ready:
+            elif not any(link.drive() for link in self.links) and not self.ready and not self._jump():
                 return
+
+    def _jump(self) -> bool:
+        """To when the next bytes arrive, or to a deadline before that; False if nothing is on its way."""
+        arrivals = [pipe.arrives_at for pipe in self.pipes if pipe.arrives_at is not None]
+        if not arrivals:
+            return False
+        deadlines = [due for link in self.links if (due := link.engine.next_timeout()) is not None]
+        self.now = max(self.now, min(arrivals + deadlines))
+        for pipe in self.pipes:
+            pipe.arrive(self.now)
+        for link in self.links:
+            due = link.engine.next_timeout()
+            if due is not None and due <= self.now:
+                link.drive()  # what has arrived comes before the deadline
+                link.engine.handle_timeout(self.now)
+        return True
 
     def call(self, conversation: Coroutine[Any, Any, Any]) -> Any:
         """Run everything until this one is done; its result. It is an error if it never is."""
@@ -179,17 +203,45 @@ class Loop:
 
 
 class Pipe:
-    """One way of a wire."""
+    """One way of a wire; what is on its way fills it as well."""
 
-    def __init__(self, capacity: int = 1 << 40) -> None:
+    def __init__(self, capacity: int = 1 << 40, *, loop: Loop | None = None, latency: float = 0.0) -> None:
         self.capacity = capacity
         self.data = bytearray()
         self.closed = False
         self.error: str | None = None
+        self._loop = loop
+        self._latency = latency
+        self._on_the_way: deque[tuple[float, bytes]] = deque()
+        if loop is not None and latency:
+            loop.pipes.append(self)
 
     @property
     def room(self) -> int:
-        return self.capacity - len(self.data)
+        return self.capacity - len(self.data) - sum(len(piece) for _, piece in self._on_the_way)
+
+    def put(self, data: bytes | bytearray) -> None:
+        if self._loop is None or not self._latency:
+            self.data += data
+        else:
+            self._on_the_way.append((self._loop.now + self._latency, bytes(data)))
+
+    def close(self) -> None:
+        """Heard of when all that was written has arrived."""
+        if self._loop is None or not self._latency:
+            self.closed = True
+        else:
+            self.put(b"")
+
+    @property
+    def arrives_at(self) -> float | None:
+        return self._on_the_way[0][0] if self._on_the_way else None
+
+    def arrive(self, now: float) -> None:
+        while self._on_the_way and self._on_the_way[0][0] <= now:
+            _, piece = self._on_the_way.popleft()
+            self.data += piece
+            self.closed |= not piece
 
     def take(self) -> bytes:
         data = bytes(self.data)
@@ -214,12 +266,16 @@ class MemoryLink:
         self.kicks = 0
         self.highest_unsent = 0
         self._unwritten = bytearray()
+        self._hung_up = False
         self._heard_all = False
         self._unread: deque[bytes] = deque()
         self._flushing: list[Signal] = []
         loop.links.append(self)
 
     # what conversations ask
+
+    def now(self) -> float:
+        return self.loop.now
 
     def signal(self) -> Signal:
         return Signal(self.loop)
@@ -239,7 +295,7 @@ class MemoryLink:
             self._flushing.append(signal)
             await signal.wait()
 
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def call(self, function: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False) -> Any:
         await _suspend(None)  # a worker thread takes its time
         return function(*args)
 
@@ -267,8 +323,9 @@ class MemoryLink:
         self.session.pump()
         moved = self._write()
         moved |= self._read()
-        if self.session.ended and not self._unwritten and not self.outgoing.closed and not self.engine.bytes_unsent:
-            self.outgoing.closed = moved = True
+        if self.session.ended and not self._unwritten and not self._hung_up and not self.engine.bytes_unsent:
+            self._hung_up = moved = True
+            self.outgoing.close()
         return moved
 
     def _write(self) -> bool:
@@ -283,8 +340,8 @@ class MemoryLink:
             if not written:
                 break
             moved = True
-            if not self.outgoing.closed:
-                self.outgoing.data += written
+            if not self._hung_up:
+                self.outgoing.put(written)
         if self.session.ended or self.engine.bytes_unsent < self.engine.limits.output_high_water:
             flushing, self._flushing = self._flushing, []
             for signal in flushing:
@@ -378,10 +435,11 @@ class Joined:
         theirs: Acceptor | None = None,
         cut: Cut = whole,
         capacity: int = 1 << 40,
+        latency: float = 0.0,
     ) -> None:
         self.loop = Loop()
         self.reports: Report = []
-        there, back = Pipe(capacity), Pipe(capacity)
+        there, back = (Pipe(capacity, loop=self.loop, latency=latency) for _ in range(2))
         ours = ours or requestor()
         theirs = theirs or acceptor()
         self.scu = _session(self.loop, ours, back, there, scu_service, cut, self.reports)
@@ -448,10 +506,108 @@ class Alone:
         assert self.engine.state is State.STA6
 
 
+def windowed(
+    asked: AsynchronousOperationsWindow | None, answered: AsynchronousOperationsWindow | None, **settings: Any
+) -> Alone:
+    """One that asked for this window, and the peer answered that, whether or not it may; None: without the item."""
+    alone = Alone(config=requestor(window=asked), establish=False, **settings)
+    alone.raw.heard()
+    request = alone.engine.request
+    assert request is not None
+    accepted = answer(acceptor(), request)
+    assert isinstance(accepted, AAssociateAC)
+    items = [item for item in accepted.user_information if not isinstance(item, AsynchronousOperationsWindow)]
+    items += [answered] if answered is not None else []
+    alone.raw.send(AAssociateAC.of(request, contexts=accepted.presentation_contexts, user_information=items))
+    assert alone.engine.state is State.STA6
+    return alone
+
+
+class Answering:
+    """A scripted performer before an ``Alone``: it takes in what comes, and answers when and what the test says."""
+
+    def __init__(self, alone: Alone) -> None:
+        self._alone = alone
+        self._reader = Reader(Limits(), maximum_length=0)
+        self._assembler = Assembler(max_command=65536, max_fragments=1 << 30)
+        self.waiting: dict[int, CEchoRQ | CStoreRQ] = {}
+        """The requests that came whole and are not answered, by message ID, in their order."""
+        self.receiving: CStoreRQ | None = None
+        """Whose data set arrives."""
+        self.data = bytearray()
+        self.stored: dict[str, bytes] = {}
+        self.ids: list[int] = []
+        """The message IDs of all requests so far."""
+        self.pdus: list[Any] = []
+        self.most = 0
+        """Most requests that were ever outstanding at once."""
+        self.refused: set[str] = set()
+        """The instances that were answered before their data sets had come."""
+
+    def hear(self) -> bool:
+        """Take in what has come; whether anything has."""
+        data = self._alone.raw.heard()
+        self._reader.feed(data)
+        while (item := self._reader.next()) is not NEED_DATA:
+            if isinstance(item, PDVPiece):
+                self._piece(item)
+            else:
+                self.pdus.append(item)
+        return bool(data)
+
+    def _piece(self, item: PDVPiece) -> None:
+        received = self._assembler.receive(item)
+        if isinstance(received, CommandReceived):
+            request: Any = received.decoded.message
+            assert self.receiving is None, "PS3.8 E.1: nothing between the fragments of a message"
+            assert request.message_id not in self.waiting, "PS3.7 9.1.1.1.1: unique among those outstanding"
+            self.ids.append(request.message_id)
+            if request.has_data_set:
+                self.receiving = request
+            else:
+                self.waiting[request.message_id] = request
+            self.most = max(self.most, len(self.waiting) + (self.receiving is not None))
+        elif isinstance(received, DataReceived):
+            assert self.receiving is not None
+            self.data += received.data
+            if received.is_last:
+                uid = self.receiving.affected_sop_instance_uid
+                if uid not in self.refused:
+                    self.waiting[self.receiving.message_id] = self.receiving
+                    self.stored[uid] = bytes(self.data)
+                self.receiving = None
+                self.data.clear()
+
+    def answer(self, message_id: int, status: int = 0) -> None:
+        """Answer a request, and let the other end do what it does with it."""
+        if message_id in self.waiting:
+            request = self.waiting.pop(message_id)
+        else:
+            assert self.receiving is not None
+            request = self.receiving
+            self.refused.add(request.affected_sop_instance_uid)
+        if isinstance(request, CStoreRQ):
+            response = CStoreRSP(
+                message_id_being_responded_to=message_id,
+                affected_sop_class_uid=request.affected_sop_class_uid,
+                affected_sop_instance_uid=request.affected_sop_instance_uid,
+                status=status,
+            )
+            self._alone.raw.send(command(3, response))
+        else:
+            self._alone.raw.send(echo_rsp(message_id, status=status))
+
+    def answer_all(self, status: int = 0) -> None:
+        """Answer whatever comes, in its order, until nothing does."""
+        while self.hear() or self.waiting:
+            for message_id in list(self.waiting):
+                self.answer(message_id, status)
+
+
 def nothing_left(session: Session) -> bool:
     """Whether no conversation left anything behind."""
     engine = session.engine
-    return not (session._inboxes or session._jobs or engine.outstanding or engine.unanswered)
+    return not (session._inboxes or session._jobs or session.line or engine.outstanding or engine.unanswered)
 
 
 def instance(

@@ -14,8 +14,10 @@ from conversations import LIMITS, WINDOW, Conversation, Run, conversations
 from engine_pair import (
     ABORT,
     CT,
+    FIND,
     INSTANCE,
     MR,
+    QUERY,
     RELEASE_RP,
     RELEASE_RQ,
     Cut,
@@ -50,9 +52,11 @@ from sansdimse.events import (
     AssociationAccepted,
     AssociationRejected,
     AssociationRequested,
+    CancelRequested,
     DatasetReceived,
     EchoRequested,
     Ended,
+    FindRequested,
     ReleaseCompleted,
     ReleaseRequested,
     ResponseReceived,
@@ -198,16 +202,20 @@ def test_one_end(conversation: Conversation, error: str | None) -> None:
 @given(conversations)
 def test_bounded(conversation: Conversation) -> None:
     # The largest that a message of ours can be in these conversations, framed in PDUs of own_pdu bytes.
-    message = 512
+    message = 768
     run = Run(conversation)
     engine = run.engine
     assert len(engine.deviations) <= LIMITS.deviations
     assert engine.bytes_buffered <= LIMITS.associate_pdu
     assert engine.bytes_unsent <= LIMITS.output_high_water + (LIMITS.queued_messages + 1) * message
+    for arriving in (engine._invoker._arriving, engine._performer._arriving):
+        assert arriving is None or len(arriving.data) <= LIMITS.identifier
+    assert engine._outbox._bytes_waiting <= LIMITS.output + message
     assert len(engine.unanswered) <= WINDOW.performed + LIMITS.operations_over_window + 1
     assert len(engine.outstanding) <= WINDOW.invoked
     assert len(engine._performer._held) <= LIMITS.operations_over_window + 1
-    assert sum(len(held.data) for held in engine._performer._held) <= LIMITS.held_data + 40
+    held = sum(len(held.data) + len(getattr(held.event, "identifier", b"")) for held in engine._performer._held)
+    assert held <= LIMITS.held_data + LIMITS.identifier
     # Answers wait beside our own requests, and who may ask now gets an answer yet.
     assert len(engine._outbox._queue) <= 2 * LIMITS.queued_messages + WINDOW.performed + LIMITS.operations_over_window
     assert len(engine._assembler._command) <= LIMITS.command_set
@@ -477,6 +485,32 @@ def test_nothing_is_invoked_before_there_is_an_association() -> None:
     assert not end.engine.has_room
     with pytest.raises(LocalProtocolError, match="no operation can be invoked in Sta5"):
         end.engine.c_echo()
+
+
+def test_which_context_there_would_be_is_told_only_once_there_is_an_association() -> None:
+    with pytest.raises(LocalProtocolError, match="the association is not established"):
+        Scripted(requestor()).engine.context_for(CT)
+    assert Scripted.established(requestor()).engine.context_for(CT).id == 3
+
+
+def test_a_find_is_routed_with_its_identifiers() -> None:
+    pair = Pair(requestor(QUERY), acceptor(QUERY), cut=bytewise)
+    pair.establish()
+    find = pair.requestor.engine.c_find(FIND, b"query.")
+    pair.run()
+    [asked] = pair.acceptor.events
+    assert isinstance(asked, FindRequested)
+    assert asked.identifier == b"query."
+    asked.operation.send_match(b"match.")
+    find.cancel()
+    pair.run()
+    assert pair.acceptor.events[1:] == [CancelRequested(1, asked.operation)]
+    asked.operation.finish(0xFE00)
+    pair.run()
+    assert [(event.status, event.identifier) for event in pair.requestor.events] == [
+        (0xFF00, b"match."),
+        (0xFE00, None),
+    ]
 
 
 # ---------------------------------------------------------------- release

@@ -131,7 +131,7 @@ def written(block: Block, folder: Path, port: int) -> Path:
 def test_there_are_programs_of_each_kind() -> None:
     assert {block.mark for block in PYTHON} == {None, "fragment", "server"}
     readme = [block.mark for block in PYTHON if block.page.name == "README.md"]
-    assert readme == [None, "server", None], "the README's samples run, all of them"
+    assert readme == [None, "server", None, None], "the README's samples run, all of them"
 
 
 @pytest.mark.parametrize("block", of_mark(None))

@@ -51,6 +51,11 @@ def test_sizes_stand_in_the_order_in_which_they_contain_one_another() -> None:
     assert limits.fragments * KIB >= 3.8 * 1024 * MIB
 
 
+def test_the_longest_identifier_that_makes_sense_fits() -> None:
+    limits = Limits()
+    assert 0xFFFF * (64 + 1) + 64 <= limits.identifier <= 1.25 * 0xFFFF * 65
+
+
 def test_times_by_name() -> None:
     limits = Limits()
     assert limits.artim == 30.0

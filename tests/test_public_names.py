@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("sansdimse", "sansdimse_files", "sansdimse_socket")
+PACKAGES = (
+    "sansdimse",
+    "sansdimse.testing",
+    "sansdimse_files",
+    "sansdimse_socket",
+    "sansdimse_asyncio",
+    "sansdimse_trio",
+)
 SNAPSHOT = Path(__file__).with_name("public_names.txt")
 
 

@@ -19,10 +19,18 @@ from sansdimse_apps.options import (
     Json,
     MaximumPdu,
     Port,
+    ServerName,
+    Tls,
+    TlsCa,
+    TlsCertificate,
+    TlsKey,
+    TlsNoVerify,
+    Window,
 )
 from sansdimse_apps.outcomes import CommandError, ExitCode, explain
 from sansdimse_apps.output import BAD, GOOD, Output, comment_of, finish
 from sansdimse_apps.target import Target, patience
+from sansdimse_apps.tls import client_tls
 
 
 def command(
@@ -35,20 +43,40 @@ def command(
     acse_timeout: AcseTimeout = 30.0,
     dimse_timeout: DimseTimeout = 60.0,
     max_pdu: MaximumPdu = 131072,
+    window: Window = 1,
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_no_verify: TlsNoVerify = False,
+    server_name: ServerName = None,
     as_json: Json = False,
 ) -> None:
     """Ask a DICOM server whether it is there and answers (C-ECHO)."""
-    limits = patience(connect_timeout, acse_timeout, dimse_timeout)
-    target = Target(host=host, port=port, calling=calling, called=called, maximum_length=max_pdu, limits=limits)
     output = Output(as_json)
-    finish(output, lambda: run(target, repeat, output))
+
+    def work() -> ExitCode:
+        target = Target(
+            host=host,
+            port=port,
+            calling=calling,
+            called=called,
+            maximum_length=max_pdu,
+            limits=patience(connect_timeout, acse_timeout, dimse_timeout),
+            window=window,
+            tls=client_tls(tls, tls_ca, tls_cert, tls_key, verify=not tls_no_verify, server_name=server_name),
+            server_name=server_name,
+        )
+        return run(target, repeat, output)
+
+    finish(output, work)
 
 
 def run(target: Target, repeat: int, output: Output) -> ExitCode:
     """Ask ``repeat`` times on one association. Raises ``CommandError`` when there is no answer at all."""
     failures, seconds = 0, []
     try:
-        with target.associate([VERIFICATION]) as peer:
+        with target.associate([VERIFICATION], watch=output.watch) as peer:
             for _ in range(repeat):
                 began = time.monotonic()
                 answer = peer.c_echo()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from sansdimse import LocalProtocolError
+from sansdimse.admission import AddressList
 from sansdimse.ul.items import LEAST_MAXIMUM_LENGTH
 from sansdimse.ul.parties import check_title
 
@@ -22,6 +24,16 @@ def _title(given: str) -> str:
 def titles(given: list[str] | None) -> list[str] | None:
     """A callback for an option of several AE titles."""
     return None if given is None else [_title(each) for each in given]
+
+
+def networks(given: list[str] | None) -> list[str] | None:
+    """A callback for an option of several addresses and networks."""
+    for each in given or []:
+        try:
+            AddressList([each])
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return given
 
 
 def host_name(given: str) -> str:
@@ -73,6 +85,30 @@ MaximumPdu: TypeAlias = Annotated[
         metavar="BYTES",
         help="Longest PDU to receive; 0 is no limit.",
     ),
+]
+Window: TypeAlias = Annotated[
+    int, typer.Option("--window", min=1, max=(1 << 16) - 1, metavar="N", help="Requests to have outstanding at once.")
+]
+Tls: TypeAlias = Annotated[
+    bool, typer.Option("--tls", help="Speak TLS; understood if one of its other options is given.")
+]
+TlsCa: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", metavar="PATH", help="Trust these certificates, a file or a folder; else the system's."),
+]
+TlsCertificate: TypeAlias = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Our certificate, in PEM, for servers that want one.")
+]
+TlsKey: TypeAlias = Annotated[
+    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, in PEM, if it is not in the same file.")
+]
+TlsNoVerify: TypeAlias = Annotated[
+    bool,
+    typer.Option("--tls-no-verify", help="Do not check who the server is: anybody in between can read and change."),
+]
+ServerName: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--server-name", metavar="NAME", help="The name in the server's certificate, if it is not HOST."),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object per line, for machines.")]
 Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Tell of everything, not only of trouble.")]

@@ -40,6 +40,9 @@ _OUT_OF_REACH: Final = "Check the host and the port, and that no firewall is in 
 
 def explain(outcome: Outcome, target: Target) -> CommandError:
     """What the end of an association means for whoever asked for it."""
+    if outcome.error is not None and "TLS" in outcome.error:
+        message = f"no TLS with {target}: {outcome.error.removeprefix('TLS: ')}"
+        return CommandError(ExitCode.NETWORK, message, _tls_advice(outcome.error))
     match outcome.kind:
         case OutcomeKind.REJECTED:
             message = f"{target} rejected the association {_words(outcome)}"
@@ -49,6 +52,8 @@ def explain(outcome: Outcome, target: Target) -> CommandError:
         case OutcomeKind.ABORTED if outcome.by is Side.LOCAL and outcome.cause is not None:
             message = f"{target} broke the protocol: {outcome.cause}"
             advice = f"Is it a DICOM server that listens on {target}?" if outcome.state in _ESTABLISHING else ""
+            if advice and target.tls is None:
+                advice += " If it speaks TLS, give --tls."
             return CommandError(ExitCode.NETWORK, message, advice)
         case OutcomeKind.ABORTED if outcome.by is Side.PEER and outcome.state is State.STA5:
             message = f"{target} answered the association request with an abort ({outcome})"
@@ -57,9 +62,22 @@ def explain(outcome: Outcome, target: Target) -> CommandError:
             return _unreachable(outcome, target)
         case OutcomeKind.CLOSED if outcome.state is State.STA5:
             message = f"{target} closed the connection instead of answering the association request"
-            return CommandError(ExitCode.NETWORK, message, _titles(target))
+            tls = "" if target.tls else " Others do when they speak TLS: then give --tls."
+            return CommandError(ExitCode.NETWORK, message, _titles(target) + tls)
     message = f"the association with {target} ended early: {outcome}"
     return CommandError(ExitCode.NETWORK, message, "Look into the server's log for the reason.")
+
+
+def _tls_advice(error: str) -> str:
+    if "does not speak TLS" in error or "speaks HTTP" in error:
+        return "Leave out --tls if the server does without, and check the port."
+    if "certificate verify failed" in error:
+        return "--tls-ca says whom to trust, --server-name which name is in its certificate if it is not the host's."
+    if "of ours" in error or "our certificate" in error:
+        return "--tls-cert and --tls-key give our certificate; the server has to trust its authority."
+    if "closed" in error:
+        return "It may want a certificate of ours (--tls-cert, --tls-key), or speak no TLS: then leave out --tls."
+    return "Look into the server's log for the reason."
 
 
 def _words(outcome: Outcome) -> str:

@@ -16,6 +16,7 @@ import typer
 from sansdimse import Outcome
 from sansdimse.deviations import escaped
 from sansdimse.peer.scu import Answer
+from sansdimse.peer.watch import AssociationEnded, Occurrence, OperationEnded, OperationOutcome, Statistics
 from sansdimse_apps.outcomes import CommandError, ExitCode
 
 GOOD: Final = typer.colors.GREEN
@@ -53,10 +54,17 @@ class Output:
         self._write(printable(text), colour, err=True)
 
     def outcome(self, outcome: Outcome) -> None:
-        """How an association ended; people are told if it was not in good order."""
-        self.record("association", **outcome_fields(outcome))
+        """How an association ended, for people, if that was not in good order; machines have it of ``watch``."""
         if not outcome.clean:
             self.note(f"the association did not end in good order: {outcome}")
+
+    def watch(self, occurrence: Occurrence) -> None:
+        """What becomes of an association of ours and of its operations, for ``watch=`` of a transport."""
+        match occurrence:
+            case OperationEnded():
+                self.record("operation", address=occurrence.address, **operation_fields(occurrence.outcome))
+            case AssociationEnded():
+                self.record("association", **association_fields(occurrence.statistics))
 
     def problem(self, error: CommandError) -> None:
         """Why the command fails, and what to do next."""
@@ -89,8 +97,40 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
         "text": str(outcome),
         "bytes_sent": outcome.bytes_sent,
         "bytes_received": outcome.bytes_received,
+        "pdus_sent": outcome.pdus_sent,
+        "pdus_received": outcome.pdus_received,
         "messages_sent": outcome.messages_sent,
         "messages_received": outcome.messages_received,
+    }
+
+
+def association_fields(statistics: Statistics) -> dict[str, object]:
+    """An association that ended, for machines."""
+    return {
+        "address": statistics.address,
+        "calling": escaped(statistics.calling_ae_title),
+        "called": escaped(statistics.called_ae_title),
+        **outcome_fields(statistics.outcome),
+        "operations": statistics.operations,
+        "seconds": round(statistics.duration, 6),
+        "deviations": [str(each) for each in statistics.deviations],
+    }
+
+
+def operation_fields(outcome: OperationOutcome) -> dict[str, object]:
+    """How an operation ended, for machines."""
+    uid = outcome.sop_instance_uid
+    return {
+        "service": outcome.service,
+        "by": outcome.by.value,
+        "message_id": outcome.message_id,
+        "sop_class_uid": escaped(outcome.sop_class_uid),
+        "sop_instance_uid": None if uid is None else escaped(uid),
+        "ending": outcome.ending.value,
+        "status": None if outcome.status is None else int(outcome.status),
+        "responses": outcome.responses,
+        "seconds": round(outcome.duration, 6),
+        "text": str(outcome),
     }
 
 

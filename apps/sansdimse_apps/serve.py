@@ -14,18 +14,30 @@ from typing import Annotated, Any
 
 import typer
 
-from sansdimse import SUCCESS, VERIFICATION, Association, Limits, Outcome, Status
+from sansdimse import SUCCESS, VERIFICATION, AsynchronousOperationsWindow, Limits, Status
 from sansdimse.admission import Budget
 from sansdimse.deviations import escaped
 from sansdimse.dimse.status import DUPLICATE_SOP_INSTANCE, OUT_OF_RESOURCES
+from sansdimse.peer.host import IDLE
+from sansdimse.peer.watch import AssociationEnded, ConnectionCut, Occurrence, OperationEnded
 from sansdimse.services.sop_classes import STANDARD
 from sansdimse.uids import TRANSFER_SYNTAXES
-from sansdimse_apps.options import AcseTimeout, DimseTimeout, Json, MaximumPdu, ae_title_option, host_name, titles
+from sansdimse_apps.options import (
+    AcseTimeout,
+    DimseTimeout,
+    Json,
+    MaximumPdu,
+    TlsKey,
+    ae_title_option,
+    host_name,
+    networks,
+    titles,
+)
 from sansdimse_apps.outcomes import CommandError, ExitCode
-from sansdimse_apps.output import GOOD, Output, finish, outcome_fields
+from sansdimse_apps.output import GOOD, Output, association_fields, finish, operation_fields
+from sansdimse_apps.tls import server_tls
 from sansdimse_files import received_file, sweep
 from sansdimse_socket import Failure, Store, serve
-from sansdimse_socket.server import IDLE
 
 
 class Exists(StrEnum):
@@ -66,9 +78,28 @@ def command(
             "--allow-calling", metavar="TITLE", callback=titles, help="Let in only this requestor; repeat it for more."
         ),
     ] = None,
+    allow_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-address",
+            metavar="NETWORK",
+            callback=networks,
+            help="Let in only this address or network, as 10.1.0.0/16; repeat it for more.",
+        ),
+    ] = None,
     max_associations: Annotated[
-        int, typer.Option("--max-associations", min=1, help="At a time; more are rejected.")
+        int, typer.Option("--max-associations", min=1, metavar="N", help="At a time; more are rejected.")
     ] = 100,
+    max_associations_per_address: Annotated[
+        int | None,
+        typer.Option("--max-associations-per-address", min=1, metavar="N", help="Of one host; more are rejected."),
+    ] = None,
+    window: Annotated[
+        int,
+        typer.Option(
+            "--window", min=1, max=(1 << 16) - 1, metavar="N", help="Requests that a client may have outstanding."
+        ),
+    ] = 1,
     exists: Annotated[
         Exists, typer.Option("--exists", help="An instance that is there already: replace it, keep both, or refuse it.")
     ] = Exists.REPLACE,
@@ -89,6 +120,18 @@ def command(
     acse_timeout: AcseTimeout = 30.0,
     dimse_timeout: DimseTimeout = 60.0,
     max_pdu: MaximumPdu = 131072,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate of ours, in PEM."),
+    ] = None,
+    tls_key: TlsKey = None,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option("--tls-ca", metavar="PATH", help="Check certificates of clients, those who show one, by these."),
+    ] = None,
+    require_client_cert: Annotated[
+        bool, typer.Option("--require-client-cert", help="Let in only clients with a certificate.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Receive DICOM files into a folder, as UID.dcm, until interrupted (Ctrl-C, SIGTERM).
@@ -99,6 +142,7 @@ def command(
     output = Output(as_json)
 
     def work() -> ExitCode:
+        tls = server_tls(tls_cert, tls_key, tls_ca, require_client=require_client_cert)
         service = StoreInFolder(_ready(folder, output), output, exists=exists, fsync=fsync)
         with _stop_signals() as stopped, ExitStack() as stack:
             listening = serve(
@@ -110,20 +154,26 @@ def command(
                 any_storage=True,
                 require_called=require_called,
                 allowed_calling=allow_calling,
+                allowed_addresses=allow_address,
                 prefer=tuple(syntaxes),
                 maximum_length=max_pdu,
-                budget=Budget(associations=max_associations),
+                window=AsynchronousOperationsWindow(window, 1),
+                budget=Budget(associations=max_associations, associations_per_address=max_associations_per_address),
+                tls=tls,
                 limits=_patience(acse_timeout, dimse_timeout),
                 grace=grace,
                 report=output.report,
-                on_end=service.association_ended,
+                watch=service.watch,
             )
             try:
                 server = stack.enter_context(listening)
             except OSError as error:
                 raise _cannot_listen(host, port, error) from error
-            output.record("listening", host=server.host, port=server.port, ae_title=ae_title, folder=str(folder))
-            output.line(f"listening on {server.host} port {server.port} as {ae_title}, storing into {folder}", GOOD)
+            where, how = str(folder), ", with TLS" if tls else ""
+            output.record(
+                "listening", host=server.host, port=server.port, ae_title=ae_title, folder=where, tls=tls is not None
+            )
+            output.line(f"listening on {server.host} port {server.port} as {ae_title}{how}, storing into {where}", GOOD)
             stopped.wait()
             output.record("stopping")
             output.line("stopping: waiting for the associations to end")
@@ -188,14 +238,21 @@ class StoreInFolder:
         self._output.note(f"refused {uid} from {calling} at {info.address}, into {self._folder}: {text}")
         return failure
 
-    def association_ended(self, engine: Association, address: str, outcome: Outcome) -> None:
-        """Tell of an association's end, and of what was wrong with it."""
-        calling = escaped(engine.request.calling_ae_title) if engine.request is not None else ""
-        deviations = [str(each) for each in engine.deviations]
-        fields = outcome_fields(outcome)
-        self._output.record("ended", address=address, calling=calling, deviations=deviations, **fields)
-        odd = f"; it departed from the standard: {'; '.join(deviations)}" if deviations else ""
-        self._output.line(f"association with {calling or 'somebody'} at {address}: {outcome}{odd}")
+    def watch(self, occurrence: Occurrence) -> None:
+        """Tell of each operation and each association that ended, and of what was wrong with it."""
+        match occurrence:
+            case OperationEnded():
+                self._output.record("operation", address=occurrence.address, **operation_fields(occurrence.outcome))
+            case AssociationEnded(statistics=ended):
+                fields = association_fields(ended)
+                self._output.record("ended", **fields)
+                deviations = "; ".join(map(str, ended.deviations))
+                odd = f"; it departed from the standard: {deviations}" if deviations else ""
+                who = fields["calling"] or "somebody"
+                self._output.line(f"association with {who} at {ended.address}: {ended.outcome}{odd}")
+            case ConnectionCut():
+                self._output.record("cut", address=occurrence.address, text=occurrence.why)
+                self._output.note(f"cut the connection of {occurrence.address}: {occurrence.why}")
 
 
 def _ready(folder: Path, output: Output) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,14 +27,21 @@ from sansdimse_apps.options import (
     Json,
     MaximumPdu,
     Port,
+    ServerName,
+    Tls,
+    TlsCa,
+    TlsCertificate,
+    TlsKey,
+    TlsNoVerify,
     Verbose,
+    Window,
 )
 from sansdimse_apps.outcomes import CommandError, ExitCode, explain
 from sansdimse_apps.output import BAD, DOUBTFUL, GOOD, Output, comment_of, finish
 from sansdimse_apps.progress import ByteProgress
 from sansdimse_apps.selection import Candidate, Selection, reason, select, unconverted
 from sansdimse_apps.target import Target, patience
-from sansdimse_socket import Peer
+from sansdimse_apps.tls import client_tls
 
 
 class PriorityName(StrEnum):
@@ -56,14 +63,34 @@ def command(
     acse_timeout: AcseTimeout = 30.0,
     dimse_timeout: DimseTimeout = 60.0,
     max_pdu: MaximumPdu = 131072,
+    window: Window = 1,
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_no_verify: TlsNoVerify = False,
+    server_name: ServerName = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Send DICOM files to a server (C-STORE); folders with all that is in them."""
-    limits = patience(connect_timeout, acse_timeout, dimse_timeout)
-    target = Target(host=host, port=port, calling=calling, called=called, maximum_length=max_pdu, limits=limits)
     output = Output(as_json)
-    finish(output, lambda: run(target, paths, output, priority=Priority[priority.name], verbose=verbose))
+
+    def work() -> ExitCode:
+        target = Target(
+            host=host,
+            port=port,
+            calling=calling,
+            called=called,
+            maximum_length=max_pdu,
+            limits=patience(connect_timeout, acse_timeout, dimse_timeout),
+            window=window,
+            tls=client_tls(tls, tls_ca, tls_cert, tls_key, verify=not tls_no_verify, server_name=server_name),
+            server_name=server_name,
+        )
+        return run(target, paths, output, priority=Priority[priority.name], verbose=verbose)
+
+    finish(output, work)
 
 
 def run(
@@ -103,6 +130,63 @@ class _Result:
     answer: Answer | None = None
     sent: int = 0
     seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that was taken to be sent."""
+
+    candidate: Candidate
+    began: float
+    sent: int = 0
+    """Bytes of its data set."""
+
+
+class _UnderWay:
+    """What is under way on one association: taken from those that wait, and without a result yet."""
+
+    def __init__(self, waiting: deque[Candidate], progress: ByteProgress) -> None:
+        self._waiting = waiting
+        self._progress = progress
+        self._files: deque[_File] = deque()
+        self._passed: list[_File] = []  # those before one with a result, when no more results will come
+
+    def paths(self) -> Iterator[Path]:
+        """Take one after the other."""
+        while self._waiting:
+            candidate = self._waiting.popleft()
+            self._files.append(_File(candidate, time.monotonic()))
+            yield candidate.path
+
+    def show(self, path: object, sent: int) -> None:
+        """So much of the last one taken was sent: only its data set can be open (PS3.8 E.1)."""
+        self._files[-1].sent = sent
+        self.show_all()
+
+    def show_all(self) -> None:
+        """Show what was sent of all."""
+        self._progress.show(sum(file.sent for file in self._files))
+
+    def take(self, path: object) -> _File:
+        """The file that has a result."""
+        while (file := self._files.popleft()).candidate.path != path:
+            self._passed.append(file)
+        return file
+
+    def take_last(self) -> _File:
+        """The file that failed in its middle."""
+        return self._files.pop()
+
+    def take_in_doubt(self, paths: Collection[object]) -> list[_File]:
+        """Those whose answers never came, though the peer may have stored them."""
+        doubtful = self._passed + [file for file in self._files if file.candidate.path in paths]
+        self._passed = []
+        self._files = deque(file for file in self._files if file not in doubtful)
+        return doubtful
+
+    def give_back(self) -> None:
+        """Let those without a result wait again."""
+        self._waiting.extendleft(file.candidate for file in reversed([*self._passed, *self._files]))
 
 
 class _Sending:
@@ -162,15 +246,30 @@ class _Sending:
 
         One that ended because a file of ours failed in its middle, or after an answer, is worth another.
         """
+        under_way = _UnderWay(waiting, self._progress)
         worth_another = False
+
+        def tell(file: _File, answer: Answer | Exception) -> None:
+            nonlocal worth_another
+            result = self._result(file, answer)
+            self._tell(result)
+            under_way.show_all()
+            worth_another |= result.answer is not None or result.code is ExitCode.USAGE
+
         try:
-            with self._target.associate(contexts, report=self._output.report) as peer:
-                while waiting and peer.outcome is None:
-                    result = self._store(peer, waiting.popleft())
-                    self._tell(result)
-                    worth_another |= result.answer is not None or result.code is ExitCode.USAGE
+            with self._target.associate(contexts, report=self._output.report, watch=self._output.watch) as peer:
+                paths, show = under_way.paths(), under_way.show
+                try:
+                    for path, answer in peer.c_store_each(paths, priority=self._priority, progress=show):
+                        tell(under_way.take(path), answer)
+                except (DatasetError, OSError) as error:
+                    tell(under_way.take_last(), error)
+                except AssociationLost as lost:
+                    for file in under_way.take_in_doubt(lost.in_doubt):
+                        tell(file, lost)
         except AssociationLost as lost:
             return explain(lost.outcome, self._target)
+        under_way.give_back()
         outcome = peer.outcome
         if outcome is not None:
             self._output.outcome(outcome)
@@ -178,39 +277,32 @@ class _Sending:
                 return explain(outcome, self._target)
         return None
 
-    def _store(self, peer: Peer, candidate: Candidate) -> _Result:
-        began, sent = time.monotonic(), 0
-
-        def show(so_far: int) -> None:
-            nonlocal sent
-            sent = so_far
-            self._progress.show(so_far)
-
-        code, text, answer = ExitCode.DONE, "", None
-        try:
-            answer = peer.c_store(candidate.path, priority=self._priority, progress=show)
-        except AssociationLost as lost:
-            fault = explain(lost.outcome, self._target)
-            code, text = fault.code, str(fault)
-        except LocalProtocolError as error:
-            code, text = ExitCode.REFUSED, str(error)
-            self._unfit = True
-        except (DatasetError, OSError) as error:
-            code, text = ExitCode.USAGE, reason(error, candidate.path)
-        else:
-            text = str(answer)
-            if answer.category is StatusCategory.FAILURE:
-                code = ExitCode.FAILURE
-        state = "failed" if code else "warning" if answer and answer.category is StatusCategory.WARNING else "stored"
+    def _result(self, file: _File, answer: Answer | Exception) -> _Result:
+        """What became of a file."""
+        state, code, text = "failed", ExitCode.USAGE, str(answer)
+        match answer:
+            case Answer():
+                state, code = "stored", ExitCode.DONE
+                if answer.category is StatusCategory.FAILURE:
+                    state, code = "failed", ExitCode.FAILURE
+                elif answer.category is StatusCategory.WARNING:
+                    state = "warning"
+            case AssociationLost():
+                fault = explain(answer.outcome, self._target)
+                code, text = fault.code, str(fault)
+            case LocalProtocolError():
+                code, self._unfit = ExitCode.REFUSED, True
+            case _:
+                text = reason(answer, file.candidate.path)
         return _Result(
-            path=candidate.path,
+            path=file.candidate.path,
             state=state,
-            candidate=candidate,
+            candidate=file.candidate,
             code=code,
             text=text,
-            answer=answer,
-            sent=sent,
-            seconds=time.monotonic() - began,
+            answer=answer if isinstance(answer, Answer) else None,
+            sent=file.sent,
+            seconds=time.monotonic() - file.began,
         )
 
     def _tell(self, result: _Result) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from sansdimse import Limits, PresentationContext
+from sansdimse import AsynchronousOperationsWindow, Limits, PresentationContext
+from sansdimse.peer.caller import LINGER
 from sansdimse.peer.session import Report
+from sansdimse.peer.tap import Tap
+from sansdimse.peer.watch import Watch, unwatched
 from sansdimse_socket import Peer, associate
-from sansdimse_socket.client import LINGER
-from sansdimse_socket.link import Tap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,11 @@ class Target:
     called: str
     maximum_length: int
     limits: Limits = field(default_factory=Limits)
+    window: int = 1
+    """Requests to have outstanding at once (PS3.7 D.3.3.3); the item is proposed for more than one."""
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    """In its certificate, if that is not for ``host``."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -33,6 +40,7 @@ class Target:
         *,
         report: Report = lambda error, where: None,
         tap: Tap | None = None,
+        watch: Watch = unwatched,
     ) -> AbstractContextManager[Peer]:
         """Open an association with it: ``sansdimse_socket.associate``."""
         return associate(
@@ -42,9 +50,13 @@ class Target:
             called=self.called,
             contexts=contexts,
             maximum_length=self.maximum_length,
+            window=AsynchronousOperationsWindow(self.window, 1) if self.window != 1 else None,
             limits=self.limits,
+            tls=self.tls,
+            server_name=self.server_name,
             report=report,
             tap=tap,
+            watch=watch,
         )
 
 

@@ -213,13 +213,25 @@ def command_pdus(context_id: int, command: bytes, maximum_length: int) -> list[b
     ``maximum_length`` is the peer's (PS3.8 D.1), in bytes, at least 8; for its 0 (no maximum) pass a cap of
     your own. Raises ``LocalProtocolError`` for less, for a context ID that is none, for an empty or odd command set.
     """
+    return _whole_pdus(context_id, command, maximum_length, COMMAND, "a command set")
+
+
+def data_set_pdus(context_id: int, data_set: bytes, maximum_length: int) -> list[bytes]:
+    """The P-DATA-TF PDUs of a data set that is at hand as a whole: an identifier, say. Else as ``command_pdus``."""
+    return _whole_pdus(context_id, data_set, maximum_length, 0, "a data set")
+
+
+def _whole_pdus(context_id: int, content: bytes, maximum_length: int, kind: int, name: str) -> list[bytes]:
     room = _room(context_id, maximum_length)
-    if not command or len(command) % 2:
-        raise LocalProtocolError(f"a command set of {len(command)} bytes")
+    size = len(content)
+    if not size or size % 2:
+        raise LocalProtocolError(f"{name} of {size} bytes")
+    if size <= room:
+        return [_head(context_id, size, kind | LAST) + content]
     return [
-        _head(context_id, min(room, len(command) - start), COMMAND | (LAST if start + room >= len(command) else 0))
-        + command[start : start + room]
-        for start in range(0, len(command), room)
+        _head(context_id, min(room, size - start), kind | (LAST if start + room >= size else 0))
+        + content[start : start + room]
+        for start in range(0, size, room)
     ]
 
 

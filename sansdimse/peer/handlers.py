@@ -1,7 +1,8 @@
 """What a user's service looks like, and how any shape of handler becomes one.
 
 A service is one object with the methods it provides, sync or async. A handler gets a conversation
-object, never the engine's handle; it returns a status, or raises ``Failure``.
+object, never the engine's handle; it returns a status, or raises ``Failure``. The handler of a C-FIND
+gives the matches.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from sansdimse.dataset import Dataset
 from sansdimse.dimse.status import Status
 from sansdimse.services.sop_classes import STANDARD
 
-_METHODS: Final = {"C-ECHO": "c_echo", "C-STORE": "c_store"}
+_METHODS: Final = {"C-ECHO": "c_echo", "C-STORE": "c_store", "C-FIND": "c_find"}
 """The method of a service that each DIMSE service needs."""
 
 _UNPRINTABLE: Final = re.compile(r"[^ -\[\]-~]")
@@ -50,12 +52,22 @@ class Service(Protocol):
         """Storage: an ``async def`` gets ``scp.Store``, a ``def`` gets ``blocking.Store``."""
         ...
 
+    def c_find(self, find: Any) -> Any:
+        """Queries: an ``async def`` gets ``scp.Find``, a ``def`` gets ``blocking.Find``.
+
+        It gives the matches: as a generator, an async generator, or by returning an iterable of them. A match is a
+        ``Dataset``, or ``bytes`` encoded in the transfer syntax of the context, and told with FF00; ``(0xFF01, match)``
+        tells it with that. To yield a status that is final, or ``(status, None)``, ends the C-FIND with it, and so does
+        to return one; else it ends with Success.
+        """
+        ...
+
 
 def check_service(service: object, sop_classes: Iterable[str], *, any_storage: bool = False) -> None:
     """Raise ``TypeError`` if a SOP class is offered that the service has no method for, or nobody could serve."""
     needed = {"c_store"} if any_storage else set()
     for uid in sop_classes:
-        methods = _methods_for(uid)
+        methods = _methods_for(uid, service)
         if not methods:
             raise TypeError(f"{STANDARD.name_of(uid)} cannot be served: what is served is {', '.join(_METHODS)}")
         needed |= methods
@@ -64,16 +76,72 @@ def check_service(service: object, sop_classes: Iterable[str], *, any_storage: b
         raise TypeError(f"{type(service).__name__} offers SOP classes that need the method {', '.join(missing)}")
 
 
-def _methods_for(sop_class_uid: str) -> set[str]:
+def _methods_for(sop_class_uid: str, service: object) -> set[str]:
     row = STANDARD.get(sop_class_uid)
-    if row is None:
-        return {"c_store"}  # a private SOP class: storage is what the engine can serve of it
+    if row is None:  # a private SOP class: it is served by what is there, and most are for storage
+        return {"c_find" if callable(getattr(service, "c_find", None)) and not _stores(service) else "c_store"}
     return {_METHODS[service] for service in row.dimse_services if service in _METHODS}
+
+
+def _stores(service: object) -> bool:
+    return callable(getattr(service, "c_store", None))
 
 
 def is_async(handler: object) -> bool:
     """Whether calling this gives something to await."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def is_async_generator(handler: object) -> bool:
+    """Whether calling this gives something for ``async for``."""
+    return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(type(handler).__call__)
+
+
+NO_STATUS: Final = Status(0xC001)
+"""The handler gave a data set for a status, and it has no Status (0000,0900)."""
+NOT_A_STATUS: Final = Status(0xC002)
+"""The handler gave something that is no status."""
+
+
+class Reply(NamedTuple):
+    """What to answer, and what to report of it."""
+
+    status: Status
+    comment: str | None = None
+    offending: tuple[int, ...] = ()
+    fault: Exception | None = None
+
+
+def judged(returned: object, no_status: Status = NO_STATUS, not_a_status: Status = NOT_A_STATUS) -> Reply:
+    """What a handler gave for a status, with the last two in the place of what is none.
+
+    A status is a number, a ``Failure``, or a data set with Status (0000,0900) and maybe Error Comment (0000,0902) and
+    Offending Element (0000,0901). Of other elements only the fault is told (PS3.7 Annex C).
+    """
+    if isinstance(returned, Failure):
+        return Reply(returned.status, returned.comment, returned.offending_element)
+    if isinstance(returned, Dataset):
+        return _judged_dataset(returned, no_status, not_a_status)
+    status = status_of(returned)
+    if status is None:
+        return Reply(not_a_status, fault=TypeError(f"the handler returned {type(returned).__name__}, no status"))
+    return Reply(status)
+
+
+def _judged_dataset(returned: Dataset, no_status: Status, not_a_status: Status) -> Reply:
+    if "Status" not in returned:
+        return Reply(no_status, fault=ValueError("a data set without Status (0000,0900) is no status"))
+    status = status_of(returned.Status)
+    if status is None:
+        return Reply(not_a_status, fault=TypeError(f"Status (0000,0900) is {returned.Status!r}"))
+    offending = returned.get("OffendingElement") or ()
+    tags = (offending,) if isinstance(offending, int) else tuple(map(int, offending))
+    others = [element.name for element in returned if element.keyword not in _STATUS_KEYWORDS]
+    fault = ValueError(f"a status cannot have {', '.join(others)}") if others else None
+    return Reply(status, str(returned.get("ErrorComment") or "") or None, tags, fault)
+
+
+_STATUS_KEYWORDS: Final = frozenset({"Status", "ErrorComment", "OffendingElement"})
 
 
 def status_of(returned: object) -> Status | None:

@@ -8,12 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Instance
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Whom to open an association with, and as whom. Two that are equal are one place to go to."""
+
+    host: str
+    port: int
+    called: str = "ANY-SCP"
+    """The peer's AE title."""
+    _: KW_ONLY
+    calling: str = "SANSDIMSE"
+    """Our AE title."""
+    tls: Any = field(default=None, repr=False)
+    """An ``ssl.SSLContext``, which the engine does not import; None is plain TCP."""
+    server_name: str | None = None
+    """The name in the peer's certificate, if it is not ``host``."""
+
+    def __str__(self) -> str:
+        return f"{self.called}@{self.host}:{self.port}"
 
 
 class PathLike(Protocol):
@@ -47,6 +68,10 @@ class Job(Protocol):
 class Link(Protocol):
     """What a transport gives to the conversations of one association."""
 
+    def now(self) -> float:
+        """The time, on the scale on which the engine is told it: conversations measure how long things take."""
+        ...
+
     def signal(self) -> Signal:
         """A new signal."""
         ...
@@ -63,8 +88,12 @@ class Link(Protocol):
         """``kick``, and return when less than ``Limits.output_high_water`` is unsent."""
         ...
 
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Run a function that may block: in a bounded worker thread where there is a loop to keep free."""
+    async def call(self, function: Callable[..., T], *args: Any, abandon_on_cancel: bool = False) -> T:
+        """Run a function that may block: in a bounded worker thread where there is a loop to keep free.
+
+        Cancelled, it waits for the function's end all the same, since what that uses may be closed next; with
+        ``abandon_on_cancel``, for a handler of the user's, it lets the thread run on by itself.
+        """
         ...
 
     def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -111,4 +140,9 @@ class Engine(Protocol):
     @property
     def bytes_unsent(self) -> int:
         """Bytes not known to be written."""
+        ...
+
+    @property
+    def mid_pdu(self) -> bool:
+        """Whether more must come before anything can be made of what came: acknowledge without delay then."""
         ...

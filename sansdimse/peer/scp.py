@@ -3,63 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sansdimse import dataset, events
 from sansdimse.dimse.status import CANNOT_UNDERSTAND, SUCCESS, Status, StatusCategory
 from sansdimse.errors import LocalProtocolError
 from sansdimse.peer import blocking
-from sansdimse.peer.handlers import Failure, fit_comment, is_async, status_of
-from sansdimse.peer.session import AssociationLost
+from sansdimse.peer.conversation import Conversation, report
+from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure, Reply, fit_comment, is_async, judged
+from sansdimse.peer.scp_find import Find, serve_find
 from sansdimse.services.storage import StoreSCP
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
-    from sansdimse.peer.session import AssociationInfo, Inbox, Session
-    from sansdimse.services.operation import Performed
+    from sansdimse.peer.session import Inbox, Requested, Session
     from sansdimse.services.verification import EchoSCP
-    from sansdimse.ul.agreement import NegotiatedContext
+
+__all__ = ["NOT_A_STATUS", "UNDECODABLE", "UNHANDLED", "Echo", "Find", "Store", "serve"]
 
 T = TypeVar("T")
 
-NOT_A_STATUS = Status(0xC002)
-"""The handler returned something that is no status."""
 UNHANDLED = Status(0xC211)
 """The handler of a C-STORE raised."""
 UNDECODABLE = Status(0xC210)
 """The data set of a C-STORE could not be decoded, and the handler wanted it decoded."""
 
 
-class _Answer(NamedTuple):
-    status: Status
-    comment: str | None = None
-    offending: tuple[int, ...] = ()
-
-
-class _Conversation:
-    """What every request of the peer looks like to its handler."""
-
-    def __init__(self, session: Session, operation: Performed) -> None:
-        self._session = session
-        self._operation = operation
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._operation.context
-
-    @property
-    def association(self) -> AssociationInfo:
-        """Who asks."""
-        return self._session.info()
-
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._session.abort()
-
-
-class Echo(_Conversation):
+class Echo(Conversation):
     """A C-ECHO of the peer (PS3.7 9.1.5)."""
 
     _operation: EchoSCP
@@ -70,7 +41,7 @@ class Echo(_Conversation):
         return self._operation.request
 
 
-class Store(_Conversation):
+class Store(Conversation):
     """A C-STORE of the peer (PS3.7 9.1.1): ``async for`` over it gives the data set's pieces as they arrive.
 
     The pieces are views of what was read, in the transfer syntax ``context.transfer_syntax``. The loop raises
@@ -134,6 +105,17 @@ class Store(_Conversation):
                     return event.data
         raise StopAsyncIteration
 
+    async def pieces(self) -> list[bytes | memoryview]:
+        """The pieces that have arrived, at least one; none at the end. For whom each turn costs something."""
+        first = await anext(self, None)
+        pieces = [] if first is None else [first]
+        while not self._complete and (event := self._inbox.take()) is not None:
+            if isinstance(event, events.DatasetReceived):
+                self._complete = event.is_last
+                if event.data:
+                    pieces.append(event.data)
+        return pieces
+
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function that may block: off the loop, where there is one."""
         return await self._session.link.call(function, *args)
@@ -144,17 +126,22 @@ class Store(_Conversation):
 
     async def dataset(self) -> Dataset:
         """The whole data set decoded. Raises ``Failure`` (C210) if it cannot be."""
-        encoded = await self.read()
+        return await self._session.link.call(self.decoded, await self.read())
+
+    def decoded(self, encoded: bytes) -> Dataset:
+        """The data set of these bytes. Raises ``Failure`` (C210) if it cannot be decoded."""
         try:
-            return await self._session.link.call(dataset.decode, encoded, self.transfer_syntax_uid)
+            return dataset.decode(encoded, self.transfer_syntax_uid)
         except dataset.DatasetError as error:
             raise Failure(UNDECODABLE, "Unable to decode the dataset") from error
 
 
-async def serve(service: object, session: Session, event: events.EchoRequested | events.StoreRequested) -> None:
+async def serve(service: object, session: Session, event: Requested) -> None:
     """The conversation for one request of the peer."""
     if isinstance(event, events.EchoRequested):
         await _serve_echo(service, session, event.operation)
+    elif isinstance(event, events.FindRequested):
+        await serve_find(service, session, event)
     else:
         await _serve_store(service, session, event.operation)
 
@@ -162,16 +149,16 @@ async def serve(service: object, session: Session, event: events.EchoRequested |
 async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> None:
     """C-ECHO is answered with Success whatever the handler does, unless it says otherwise (PS3.7 Table 9.3-13)."""
     where = f"C-ECHO {operation.message_id}"
-    answer = _Answer(SUCCESS)
+    answer = Reply(SUCCESS)
     handler = getattr(service, "c_echo", None)
     if handler is not None:
         echo = Echo(session, operation)
         try:
             returned = await _ask(handler, echo if is_async(handler) else blocking.Echo(echo, session.link), session)
             if returned is not None:
-                answer = _judged(returned, session, where, SUCCESS)
+                answer = judged(returned, SUCCESS, SUCCESS)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
-            _report(error, session, where)
+            report(error, session, where)
     _respond(operation, answer, session, where, SUCCESS)
 
 
@@ -181,13 +168,13 @@ async def _serve_store(service: object, session: Session, operation: StoreSCP) -
     try:
         handler: Any = getattr(service, "c_store")  # noqa: B009 - a service has the methods it provides
         given: Any = store if is_async(handler) else blocking.Store(store, session.link)
-        answer = _judged(await _ask(handler, given, session), session, where, NOT_A_STATUS)
+        answer = judged(await _ask(handler, given, session), NO_STATUS, NOT_A_STATUS)
         if answer.status.category is not StatusCategory.FAILURE:
             async for _ in store:  # the handler may have wanted less than there is (PS3.7 9.1.1.2)
                 pass
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
-        _report(error, session, where)
-        answer = _Answer(UNHANDLED)
+        report(error, session, where)
+        answer = Reply(UNHANDLED)
     _respond(operation, answer, session, where, NOT_A_STATUS)
 
 
@@ -196,30 +183,15 @@ async def _ask(handler: Any, conversation: object, session: Session) -> object:
     try:
         if is_async(handler):
             return await handler(conversation)
-        return await session.link.call(handler, conversation)
+        return await session.link.call(handler, conversation, abandon_on_cancel=True)
     except Failure as failure:
         return failure
 
 
-def _judged(returned: object, session: Session, where: str, otherwise: Status) -> _Answer:
-    """What to answer; a result that is no status is reported."""
-    if isinstance(returned, Failure):
-        return _Answer(returned.status, returned.comment, returned.offending_element)
-    status = status_of(returned)
-    if status is None:
-        session.report(TypeError(f"the handler returned {type(returned).__name__}, no status"), where)
-        return _Answer(otherwise)
-    return _Answer(status)
-
-
-def _report(error: Exception, session: Session, where: str) -> None:
-    """Report what a handler raised; not that its association was lost, which the outcome says."""
-    if not (isinstance(error, AssociationLost) and session.outcome is not None):
-        session.report(error, where)
-
-
-def _respond(operation: EchoSCP | StoreSCP, answer: _Answer, session: Session, where: str, otherwise: Status) -> None:
+def _respond(operation: EchoSCP | StoreSCP, answer: Reply, session: Session, where: str, otherwise: Status) -> None:
     """Answer; with ``otherwise`` if that answer is none that can be given."""
+    if answer.fault is not None:
+        session.report(answer.fault, where)
     if not operation.may_respond:
         return
     comment = fit_comment(answer.comment)

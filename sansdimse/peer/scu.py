@@ -7,52 +7,28 @@ abandoned, and the association stays usable if the peer answers in time (``Reque
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from sansdimse import events, uids
-from sansdimse.dataset import Dataset, DatasetError, Instance, convert, instance_of
+from sansdimse.dataset import Dataset, encode
 from sansdimse.dimse.messages import Priority
-from sansdimse.dimse.status import Status
-from sansdimse.errors import LocalProtocolError
-from sansdimse.peer.link import PathLike
-from sansdimse.services.sop_classes import STANDARD
+from sansdimse.peer.answer import Answer, final_answer
+from sansdimse.peer.scu_find import Matches
+from sansdimse.peer.storing import Many, S, Source, Storer
 from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
-    from sansdimse.dimse.messages import Response
     from sansdimse.outcome import Outcome
     from sansdimse.peer.session import AssociationInfo, Inbox, Session
+    from sansdimse.peer.watch import OperationOutcome
     from sansdimse.services.operation import Request
-    from sansdimse.services.storage import StoreRequest
     from sansdimse.ul.agreement import NegotiatedContext
 
-Path = str | PathLike
-Source = Path | Dataset | Instance
-"""What can be stored: a file's path, a data set, or an instance as header and byte pieces."""
+__all__ = ["Answer", "Matches", "Peer", "S", "Source"]
 
-_PIECE_SIZE: Final = 256 * 1024
-"""Bytes given to the engine at once: what is queued cannot be taken back when the peer refuses early."""
-
-_PIECE_PDUS: Final = 512
-"""Most PDUs made of them: each costs some hundred bytes of ours, and a peer may take as little as 8 bytes in each."""
-
-S = TypeVar("S", Path, Dataset, Instance)
 R = TypeVar("R", bound="Request")
-
-
-class Answer(Status):
-    """A final status, with the response that it came in: ``answer.response.error_comment`` and the like."""
-
-    response: Response
-
-    @classmethod
-    def of(cls, response: Response) -> Answer:
-        """The status of this response."""
-        answer = cls(response.status)
-        answer.response = response
-        return answer
 
 
 class Peer:
@@ -86,7 +62,7 @@ class Peer:
         """Ask whether the peer is there (PS3.4 A, PS3.7 9.1.5); the status it answers."""
         async with self._invoke(self._engine.c_echo) as (_, inbox):
             self._session.link.kick()
-            return await _final(inbox)
+            return await final_answer(inbox)
 
     async def c_store(
         self,
@@ -108,63 +84,133 @@ class Peer:
         other way (PS3.7 9.3.1.3), and raises what failed.
         """
         await self._session.established()
-        link = self._session.link
-        with self._opened(source) as opened:
-            instance, context = await self._fitting(opened)
-
-            def start() -> StoreRequest:
-                return self._engine.c_store(
-                    instance.sop_class_uid,
-                    instance.sop_instance_uid,
-                    context_id=context.id,
-                    priority=priority,
-                    move_originator=move_originator,
-                )
-
+        storer = Storer(self._session)
+        with storer.opened(source) as opened:
+            instance, context = await storer.fitting(opened)
+            start = partial(storer.start, instance, context, priority, move_originator)
             async with self._invoke(start) as (operation, inbox):
-                pieces = _cut(instance.pieces(), self._piece_size())
-                sent = 0
-                while True:
-                    piece = await link.call(next, pieces, None)
-                    while not (operation.may_send or operation.over):
-                        await inbox.get()
-                    await link.flush()
-                    self._session.check_alive()
-                    if operation.over:
-                        break  # the peer wants to release, or has refused the rest
-                    operation.send_data(piece or b"", is_last=piece is None)
-                    if piece is None:
-                        break
-                    sent += len(piece)
-                    progress(sent)
-                link.kick()
-                return await _final(inbox)
+                await storer.send(operation, instance, inbox.get, progress)
+                return await final_answer(inbox)
+
+    @overload
+    def c_find(
+        self,
+        sop_class_uid: str,
+        query: Dataset,
+        *,
+        raw: Literal[False] = False,
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+    ) -> AbstractAsyncContextManager[Matches[Dataset]]: ...
+    @overload
+    def c_find(
+        self,
+        sop_class_uid: str,
+        query: Dataset,
+        *,
+        raw: Literal[True],
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+    ) -> AbstractAsyncContextManager[Matches[bytes]]: ...
+    @overload
+    def c_find(
+        self,
+        sop_class_uid: str,
+        query: bytes,
+        *,
+        raw: bool = True,
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+    ) -> AbstractAsyncContextManager[Matches[bytes]]: ...
+
+    @asynccontextmanager
+    async def c_find(
+        self,
+        sop_class_uid: str,
+        query: Dataset | bytes,
+        *,
+        raw: bool = False,
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+    ) -> AsyncIterator[Matches[Any]]:
+        """Find what matches a query (PS3.4 C.4.1, K.4.1, PS3.7 9.1.2): ``async for`` over it gives the matches.
+
+        A query that is ``bytes`` must be encoded in the transfer syntax of the context; name that if several may
+        have been accepted. Its matches are bytes too, and so are those of any query with ``raw``.
+
+        When the iteration is over, ``matches.answer`` is the status that ended it, which may well be a failure.
+        Leaving the block early abandons the query: C-CANCEL, and what comes is dropped.
+
+        Raises ``DatasetError`` if the query cannot be encoded, before anything is sent.
+        """
+        await self._session.established()
+        context = self._engine.context_for(sop_class_uid, transfer_syntax_uid)
+        identifier = encode(query, context.transfer_syntax or "") if isinstance(query, Dataset) else query
+        start = partial(self._engine.c_find, sop_class_uid, identifier, context_id=context.id, priority=priority)
+        async with self._invoke(start) as (operation, inbox):
+            self._session.link.kick()
+            matches: Matches[Any] = Matches(self._session, operation, inbox, raw or not isinstance(query, Dataset))
+            yield matches
+        if matches.answer is None:
+            await self._session.link.flush()  # a blocking socket writes only where it waits: the C-CANCEL
 
     @asynccontextmanager
     async def c_store_each(
-        self, sources: Iterable[S], *, priority: int = Priority.MEDIUM
+        self,
+        sources: Iterable[S],
+        *,
+        priority: int = Priority.MEDIUM,
+        progress: Callable[[S, int], object] = lambda source, sent: None,
     ) -> AsyncIterator[AsyncGenerator[tuple[S, Answer | Exception], None]]:
-        """Store many, one after the other: an iterator over (source, status), in their order.
+        """Store many: an iterator over (source, status), in the order of the sources.
 
-        A source that cannot be read or does not fit what was negotiated is given with its error
-        (``OSError``, ``DatasetError``, ``LocalProtocolError``) in the place of the status; what ends the
-        association is raised.
+        As many are outstanding as the window negotiated allows (PS3.7 D.3.3.3): while they wait for their answers
+        the data set of the next goes out. ``sources`` may be lazy and endless: no more are taken ahead than that.
+        A result is given as soon as it and all before it are known, but never in the middle of a data set.
+        ``progress`` is told the source and the bytes of its data set given to the engine so far.
+
+        A source that cannot be read or does not fit what was negotiated is given with its error (``OSError``,
+        ``DatasetError``, ``LocalProtocolError``) in the place of the status. What ends the association is raised,
+        after all results that are known: ``AssociationLost.in_doubt`` has the sources whose answers are not. What
+        iterating ``sources`` raises is raised after the results of all before.
+
+        Leaving early abandons what is outstanding, and the association stays usable, unless it was cancelled in the
+        middle of a data set.
         """
-        async with aclosing(self._store_each(sources, priority)) as results:
+        async with aclosing(self._store_each(sources, priority, progress)) as results:
             yield results
 
     async def _store_each(
-        self, sources: Iterable[S], priority: int
+        self, sources: Iterable[S], priority: int, progress: Callable[[S, int], object]
     ) -> AsyncGenerator[tuple[S, Answer | Exception], None]:
-        for source in sources:
-            try:
-                answer = await self.c_store(source, priority=priority)
-            except (OSError, DatasetError, LocalProtocolError) as error:
-                if self.outcome is not None:
-                    raise
-                yield source, error
-            else:
-                yield source, answer
+        await self._session.established()
+        many = Many(self._session, sources, priority, progress)
+        try:
+            while many.goes_on:
+                failure: Exception | None = None
+                try:
+                    await many.step()
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is raised after what is known
+                    failure = many.failed(error)
+                while (known := many.take_known()) is not None:
+                    yield known
+                if failure is not None:
+                    raise failure
+            if many.failure is not None:
+                raise many.failure
+        finally:
+            many.close()
+
+    async def drained(self) -> tuple[OperationOutcome, ...]:
+        """How the requests ended that were given up (cancelled, past a deadline, left early), once all have.
+
+        ``Ending.DRAINED``: the final response came within ``Limits.cancel_drain``, and the association is usable;
+        ``Ending.LOST``: it did not, and the association was aborted. At most the last 64, the latest last.
+        """
+        session = self._session
+        while session.ledger.draining and not session.ended:
+            await session.changed()
+        return tuple(session.ledger.abandoned)
 
     async def release(self) -> Outcome:
         """End the association in good order (PS3.8 7.2); how it ended.
@@ -198,68 +244,3 @@ class Peer:
             if not operation.over:
                 operation.abandon()
             self._session.close_inbox(operation)
-
-    def _piece_size(self) -> int:
-        return min(_PIECE_SIZE, _PIECE_PDUS * (self.info.agreement.maximum_length or _PIECE_SIZE))
-
-    def _opened(self, source: Source) -> AbstractContextManager[Instance]:
-        if isinstance(source, Instance):
-            return nullcontext(source)
-        if isinstance(source, Dataset):
-            return nullcontext(instance_of(source))
-        return self._session.link.open_instance(source)
-
-    async def _fitting(self, instance: Instance) -> tuple[Instance, NegotiatedContext]:
-        """The context to send an instance on, and the instance in its transfer syntax (PS3.5 10.1)."""
-        usable = [
-            context
-            for context in self._engine.contexts
-            if context.accepted and context.as_scu and context.abstract_syntax == instance.sop_class_uid
-        ]
-        for context in usable:
-            if context.transfer_syntax == instance.transfer_syntax_uid:
-                return instance, context
-        if instance.transfer_syntax_uid in uids.UNCOMPRESSED:
-            for wanted in uids.UNCOMPRESSED:
-                for context in usable:
-                    if context.transfer_syntax == wanted:
-                        return await self._session.link.call(convert, instance, wanted), context
-        raise LocalProtocolError(self._no_context(instance, usable))
-
-    def _no_context(self, instance: Instance, usable: list[NegotiatedContext]) -> str:
-        name = STANDARD.name_of(instance.sop_class_uid)
-        syntax = STANDARD.name_of(instance.transfer_syntax_uid)
-        if usable:
-            would_do = ", ".join(dict.fromkeys(STANDARD.name_of(context.transfer_syntax or "") for context in usable))
-            return f"{name} in {syntax} cannot be sent to this peer, which takes it in: {would_do}"
-        proposed = [c for c in self._engine.contexts if c.abstract_syntax == instance.sop_class_uid]
-        if not proposed:
-            return f"{name} cannot be sent: no presentation context for it was proposed"
-        return f"{name} in {syntax} cannot be sent: the peer refused its presentation contexts ({_results(proposed)})"
-
-
-def _results(contexts: list[NegotiatedContext]) -> str:
-    meanings = {
-        0: "not for us to send",
-        1: "user rejection",
-        2: "no reason given",
-        3: "abstract syntax not supported",
-        4: "transfer syntaxes not supported",
-    }
-    return ", ".join(sorted({meanings.get(context.result, f"result {context.result}") for context in contexts}))
-
-
-def _cut(pieces: Iterable[bytes | memoryview], size: int) -> Iterator[memoryview]:
-    """The same bytes in pieces of bounded length."""
-    for piece in pieces:
-        view = memoryview(piece)
-        for at in range(0, len(view), size):
-            yield view[at : at + size]
-
-
-async def _final(inbox: Inbox) -> Answer:
-    """The final response of a request."""
-    while True:
-        event = await inbox.get()
-        if isinstance(event, events.ResponseReceived) and event.is_final:
-            return Answer.of(event.response)

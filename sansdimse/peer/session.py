@@ -8,27 +8,39 @@ conversations share one association, and cancelling one leaves the others alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sansdimse import events
-from sansdimse.dimse.status import PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
-from sansdimse.errors import ProtocolError
+from sansdimse.dimse.status import CANCEL, PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
+from sansdimse.errors import LocalProtocolError, ProtocolError
+from sansdimse.peer.ledger import Ledger
+from sansdimse.peer.line import Line
+from sansdimse.peer.watch import AssociationEnded, AssociationEstablished, Occurrence, Statistics, Watch, unwatched
+from sansdimse.services.query import FindSCP
+from sansdimse.ul.parties import WhenIdle
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ
 from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
+    from sansdimse.admission import Certificate
     from sansdimse.association import Association
+    from sansdimse.dimse.status import Status
     from sansdimse.outcome import Outcome
     from sansdimse.peer.link import Job, Link, Signal
     from sansdimse.services.operation import Performed, Request
+    from sansdimse.services.storage import StoreSCP
+    from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.agreement import Agreement
+    from sansdimse.ul.items import UserIdentityRQ
 
 Conversation = Coroutine[Any, Any, None]
-Requested = events.EchoRequested | events.StoreRequested
+Requested = events.EchoRequested | events.StoreRequested | events.FindRequested
 Serve = Callable[["Session", Requested], Conversation]
 """How the conversation for a request is made."""
+Decide = Callable[["Session"], Awaitable[AAssociateAC | AAssociateRJ]]
+"""What to answer to an association request; it may take its time, within ``Limits.local_answer``."""
 Report = Callable[[BaseException, str], object]
 """Told of what goes wrong in handlers: the error, and in whose request."""
 
@@ -39,12 +51,19 @@ _PIECE_COST: Final = 256
 """Bytes that a piece takes besides its own: a peer may send its data set in pieces of one byte."""
 
 
+_RESPONSE_COST: Final = 1024
+"""Bytes that a response takes besides its identifier, with the values that hold it."""
+
+
 class AssociationLost(ProtocolError):
     """The association ended before what you asked was done; ``outcome`` says how."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"the association ended: {outcome}")
         self.outcome = outcome
+        self.in_doubt: tuple[Any, ...] = ()
+        """Of ``Peer.c_store_each``: the sources whose storing had begun and whose answers never came. The peer may
+        have stored them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +74,14 @@ class AssociationInfo:
     called_ae_title: str
     address: str
     agreement: Agreement
+    user_identity: UserIdentityRQ | None = None
+    """Who the requestor says it is (PS3.7 D.3.3.7)."""
+    certificate: Certificate | None = None
+    """The peer's, as TLS verified it."""
 
 
 class Inbox:
-    """The events of one operation that wait for its conversation."""
+    """The events of one operation, or of several, that wait for their conversation."""
 
     __slots__ = ("_session", "events", "signal", "size")
 
@@ -76,8 +99,15 @@ class Inbox:
     def put(self, event: events.Event) -> None:
         """Put an event in and wake whoever waits."""
         self.events.append(event)
+        was_full = self.is_full
         self.size += _cost(event)
+        self._session.full += self.is_full and not was_full
         self.wake()
+
+    def clear(self) -> None:
+        """Nobody takes what is in it."""
+        self.events.clear()
+        self.size = 0
 
     def wake(self) -> None:
         """Wake whoever waits."""
@@ -86,20 +116,31 @@ class Inbox:
 
     async def get(self) -> events.Event:
         """The next event. Raises ``AssociationLost`` when none will come any more."""
-        while not self.events:
+        while (event := self.take()) is None:
             self._session.check_alive()
             self.signal = self._session.link.signal()
             await self.signal.wait()
+        return event
+
+    def take(self) -> events.Event | None:
+        """The next event if there is one."""
+        if not self.events:
+            return None
         event = self.events.popleft()
         was_full = self.is_full
         self.size -= _cost(event)
         if was_full and not self.is_full:
+            self._session.full -= 1
             self._session.link.kick()
         return event
 
 
 def _cost(event: events.Event) -> int:
-    return len(event.data) + _PIECE_COST if isinstance(event, events.DatasetReceived) else 0
+    if isinstance(event, events.DatasetReceived):
+        return len(event.data) + _PIECE_COST
+    if isinstance(event, events.ResponseReceived):
+        return len(event.identifier or b"") + _RESPONSE_COST
+    return 0
 
 
 class Session:
@@ -112,18 +153,32 @@ class Session:
         *,
         address: str = "",
         serve: Serve | None = None,
-        decide: Callable[[Association], AAssociateAC | AAssociateRJ] | None = None,
+        decide: Decide | None = None,
+        certificate: Callable[[], Certificate | None] = lambda: None,
         report: Report = lambda error, where: None,
+        watch: Watch = unwatched,
     ) -> None:
         self.engine = engine
         self.link = link
         self.address = address
         self.report = report
+        self.certificate = certificate
+        """The peer's certificate, once TLS has verified it."""
+        self.ledger = Ledger(self)
+        """What became of each operation."""
+        self._watch = watch
+        self._opened_at = engine.now
         self._serve = serve
-        self._decide = decide or (lambda engine: engine.proposed_answer())
+        self._decide = decide or _as_negotiated
         self._inboxes: dict[Request | Performed, Inbox] = {}
+        self.full = 0
+        """How many inboxes are full; kept, since a peer may have thousands of requests outstanding."""
         self._jobs: dict[Performed, Job] = {}
-        self._waiting: deque[Signal] = deque()  # for anything about the association as a whole to change
+        self._begun: set[Performed] = set()  # whose conversations run
+        self._answering: Job | None = None
+        self._waiting: list[Signal] = []  # for anything about the association as a whole to change
+        self.line = Line(engine)
+        """Who waits for room in the window."""
         self.ended = False
         """Whether the engine has told its last event."""
 
@@ -132,7 +187,7 @@ class Session:
     @property
     def stalled(self) -> bool:
         """Whether to read no more for now: an inbox is full, or the peer asks and does not take the answers."""
-        return self.engine.bytes_unsent > self.engine.limits.output or self._full()
+        return self.full > 0 or self.engine.bytes_unsent > self.engine.limits.output
 
     def pump(self) -> None:
         """Take events until there are no more, the end, or an inbox is full.
@@ -140,17 +195,13 @@ class Session:
         A deadline that came is let pass even then: what was read already goes into the inbox, and a
         transport that reads no more while ``stalled`` adds nothing to it.
         """
-        outstanding = len(self.engine.outstanding)
-        while not self.ended and (self.engine.timeout_pending or not self._full()):
+        while not self.ended and (self.engine.timeout_pending or self.full <= 0):
             event = self.engine.next_event()
             if event is events.NEED_DATA:
                 break
             self._route(event)
-        if len(self.engine.outstanding) < outstanding:  # perhaps an abandoned one, whose answer is no event
+        if self.ledger.settle():  # perhaps an abandoned one, whose answer is no event
             self._changed()
-
-    def _full(self) -> bool:
-        return any(inbox.is_full for inbox in self._inboxes.values())
 
     # ------------------------------------------------------------ for conversations
 
@@ -170,11 +221,20 @@ class Session:
         agreement = self.engine.agreement
         if agreement is None:
             raise RuntimeError("the association is not established")
-        return AssociationInfo(agreement.calling_ae_title, agreement.called_ae_title, self.address, agreement)
+        identity = self.engine.request.user_identity if self.engine.request is not None else None
+        return AssociationInfo(
+            agreement.calling_ae_title,
+            agreement.called_ae_title,
+            self.address,
+            agreement,
+            identity,
+            self.certificate(),
+        )
 
-    def open_inbox(self, operation: Request | Performed) -> Inbox:
-        """An inbox for an operation; events of one that has none are dropped."""
-        inbox = self._inboxes[operation] = Inbox(self)
+    def open_inbox(self, operation: Request | Performed, inbox: Inbox | None = None) -> Inbox:
+        """An inbox for an operation, a new one or one shared; events of an operation that has none are dropped."""
+        inbox = self._inboxes[operation] = inbox or Inbox(self)
+        self.ledger.open(operation)
         return inbox
 
     def inbox(self, operation: Request | Performed) -> Inbox:
@@ -183,7 +243,11 @@ class Session:
 
     def close_inbox(self, operation: Request | Performed) -> None:
         """Nobody takes this operation's events any more."""
-        if self._inboxes.pop(operation, None) is not None:
+        inbox = self._inboxes.pop(operation, None)
+        if inbox is not None:
+            if inbox.is_full and not any(each is inbox for each in self._inboxes.values()):
+                self.full -= 1
+                inbox.clear()
             self._changed()
             self.link.kick()
 
@@ -200,12 +264,21 @@ class Session:
             await self.changed()
 
     async def room(self) -> None:
-        """Return when a request may be invoked within the window negotiated (PS3.7 D.3.3.3)."""
+        """Return when a request may be invoked within the window negotiated (PS3.7 D.3.3.3): invoke it at once.
+
+        First come, first served, so that one conversation with much to ask does not keep the others waiting.
+        """
         await self.established()
-        while not self.engine.has_room:
-            self.check_alive()
-            await self.changed()
         self.check_alive()
+        place = self.line.join()
+        try:
+            while not place.has_come:
+                self.check_alive()
+                place.signal = self.link.signal()
+                await place.signal.wait()
+            self.check_alive()
+        finally:
+            place.leave()
 
     async def end(self) -> Outcome:
         """Return when the association is over and its connection may be closed."""
@@ -222,22 +295,40 @@ class Session:
         self._changed()
         self.link.kick()
 
+    def tell(self, occurrence: Occurrence) -> None:
+        """Tell whoever watches; what that raises is reported."""
+        try:
+            self._watch(occurrence)
+        except Exception as error:  # noqa: BLE001 - the user's code may raise anything; no association dies of it
+            self.report(error, "watch")
+
     # ------------------------------------------------------------ routing
 
     def _route(self, event: events.Event) -> None:
         match event:
             case events.DatasetReceived() | events.ResponseReceived() | events.SendingAllowed():
                 self._deliver(event.operation, event)
-            case events.EchoRequested() | events.StoreRequested() if self._serve is not None:
+            case events.EchoRequested() | events.StoreRequested() | events.FindRequested() if self._serve is not None:
                 self.open_inbox(event.operation)
                 self._jobs[event.operation] = self.link.spawn(self._converse(self._serve, event))
-            case events.EchoRequested() | events.StoreRequested() if event.operation.may_respond:
+            case events.EchoRequested() | events.StoreRequested() | events.FindRequested():
                 # Nobody serves here; the peer was not offered to, so this is for the record (PS3.7 C.5.6).
-                event.operation.respond(SOP_CLASS_NOT_SUPPORTED)
+                _end(event.operation, SOP_CLASS_NOT_SUPPORTED)
+            case events.CancelRequested() if event.operation in self._begun:
+                # Where the loop can: else the conversation sees it between two matches. One that has not begun must
+                # begin, or nobody would answer.
+                job = self._jobs.get(event.operation)
+                if job is not None:
+                    job.cancel()
             case events.UnservableRequested() if event.operation.may_respond:
+                self.ledger.open(event.operation)
                 event.operation.respond()
             case events.AssociationRequested():
-                self._answer()
+                self._answering = self.link.spawn(self._answer())
+            case events.AssociationAccepted():
+                self.tell(AssociationEstablished(self.info()))
+            case events.IdleTooLong():
+                self._idle()
             case events.Ended():
                 self._end()
         if not isinstance(event, events.DatasetReceived):
@@ -251,25 +342,43 @@ class Session:
 
     async def _converse(self, serve: Serve, event: Requested) -> None:
         operation = event.operation
+        self._begun.add(operation)
         try:
             await serve(self, event)
         finally:
-            if operation.may_respond:  # cancelled, but not by the association's end: the peer still waits
-                operation.respond(PROCESSING_FAILURE)
+            # Cancelled, but not by the association's end: the peer still waits.
+            _end(operation, CANCEL if operation.cancelled else PROCESSING_FAILURE)
+            self._begun.discard(operation)
             self._jobs.pop(operation, None)
             self._answer_release()
             self.close_inbox(operation)
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
         try:
-            proposed = self._decide(self.engine)
-        except Exception as error:  # noqa: BLE001 - Acceptor.extended is the user's code; it is reported, and answered
+            answer = await self._decide(self)
+        except Exception as error:  # noqa: BLE001 - access and Acceptor.extended are the user's; reported, and answered
             self.report(error, "A-ASSOCIATE-RQ")
-            proposed = AAssociateRJ(2, 1, 1)
-        if isinstance(proposed, AAssociateAC):
-            self.engine.accept(proposed)
+            answer = AAssociateRJ(2, 1, 1)
+        if self.engine.state is not State.STA3:
+            return  # the peer did not wait for it
+        if isinstance(answer, AAssociateAC):
+            self.engine.accept(answer)
+            self.tell(AssociationEstablished(self.info()))
         else:
-            self.engine.reject(proposed.result, proposed.source, proposed.reason)
+            self.engine.reject(answer.result, answer.source, answer.reason)
+        self._changed()
+        self.link.kick()
+
+    def _idle(self) -> None:
+        """Nothing is outstanding (PS3.8 7.2 allows the release), so what ``WhenIdle`` says can be done at once."""
+        if self.engine.config.when_idle is WhenIdle.ECHO:
+            try:
+                self.ledger.open(self.engine.c_echo())
+            except LocalProtocolError:
+                pass  # no context in which we are SCU of Verification
+            else:
+                return
+        self.engine.release()
 
     def _answer_release(self) -> None:
         """The peer wants to release: it may, when what it asked is answered (PS3.8 7.2.2.3).
@@ -277,25 +386,60 @@ class Session:
         What cannot be answered any more is not waited for: a data set that ended with the release, and in a
         collision anything.
         """
-        state, unanswered = self.engine.state, self.engine.unanswered
+        engine, state = self.engine, self.engine.state
         if state in (State.STA9, State.STA12) or (
-            state is State.STA8 and not any(operation.data_complete for operation in unanswered)
+            state is State.STA8 and not any(operation.data_complete for operation in engine.unanswered)
         ):
-            self.engine.respond_release(force=True)
+            engine.respond_release(force=True)
 
     def _end(self) -> None:
         self.ended = True
+        self._let_go()
+        self._inboxes = {}
+        self.ledger.settle()
+        self.tell(AssociationEnded(self.statistics()))
+
+    def statistics(self) -> Statistics:
+        """This association in figures, complete when it has ended."""
+        engine, request = self.engine, self.engine.request
+        if engine.outcome is None:
+            raise RuntimeError("the association has not ended")
+        return Statistics(
+            address=self.address,
+            calling_ae_title=request.calling_ae_title if request is not None else "",
+            called_ae_title=request.called_ae_title if request is not None else "",
+            outcome=engine.outcome,
+            duration=engine.now - self._opened_at,
+            operations=self.ledger.settled,
+            deviations=engine.deviations,
+        )
+
+    def _changed(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for signal in waiting:
+            signal.set()
+        self.line.look()
+        if self.engine.outcome is not None:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """How it ends is decided, though the connection may last until the peer has closed it: nobody need wait."""
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
             job.cancel()
-        inboxes, self._inboxes = self._inboxes, {}
-        for inbox in inboxes.values():
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            answering.cancel()
+        for inbox in self._inboxes.values():
             inbox.wake()
 
-    def _changed(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for signal in waiting:
-            signal.set()
-        if self.engine.outcome is not None:
-            for inbox in self._inboxes.values():
-                inbox.wake()
+
+def _end(operation: EchoSCP | StoreSCP | FindSCP, status: Status) -> None:
+    """Answer with this status, if an answer is owed."""
+    if operation.may_respond:
+        (operation.finish if isinstance(operation, FindSCP) else operation.respond)(status)
+
+
+async def _as_negotiated(session: Session) -> AAssociateAC | AAssociateRJ:
+    """What ``Acceptor`` says, and nothing else."""
+    return session.engine.proposed_answer()

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sansdimse.deviations import Code, Deviation, escaped
 from sansdimse.dimse.command import encode_command
-from sansdimse.dimse.messages import CCancelRQ, CStoreRQ, UnknownCommand
+from sansdimse.dimse.messages import CCancelRQ, CStoreRQ, DataSet, UnknownCommand
 from sansdimse.dimse.status import Status, StatusCategory
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import ResponseReceived
-from sansdimse.services.operation import CANCELLABLE, RESPONSE_TO
+from sansdimse.services.operation import CANCELLABLE, MOST_OVER, RESPONSE_TO
 from sansdimse.services.storage import StoreRequest
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
 if TYPE_CHECKING:
     from sansdimse.dimse.command import Decoded
+    from sansdimse.dimse.fragments import DataReceived
     from sansdimse.dimse.messages import Response
     from sansdimse.services.operation import Request
     from sansdimse.services.outbox import Outbox
     from sansdimse.ul.machine import UpperLayer
     from sansdimse.ul.negotiation import NegotiatedContext
     from sansdimse.ul.output import Buffer
+
+
+class _Arriving(NamedTuple):
+    """A response whose data set is not complete."""
+
+    operation: Request
+    response: Response
+    data: bytearray
+
 
 _REMEMBERED: Final = 16  # message IDs answered of late: another response to one of them is a mere repetition
 
@@ -36,8 +45,11 @@ class Invoker:
         self._outbox = outbox
         self.requests: dict[int, Request] = {}
         """Those that are not over, by message ID, in the order in which they were invoked."""
-        self._finished: deque[int] = deque(maxlen=_REMEMBERED)
+        self.over: list[Request] = []
+        """Those that are over, for whoever takes them."""
+        self._finished: tuple[int, ...] = ()
         self._last_id = 0
+        self._arriving: _Arriving | None = None
 
     @property
     def has_room(self) -> bool:
@@ -66,10 +78,12 @@ class Invoker:
             candidate = candidate % 0xFFFF + 1
         return candidate
 
-    def invoke(self, operation: Request) -> None:
-        """Send a request, or queue it. What cannot be encoded raises ``LocalProtocolError`` and changes nothing."""
-        command = encode_command(operation.request)
-        self._outbox.send(operation.context, command, operation)
+    def invoke(self, operation: Request, data_set: bytes | None = None) -> None:
+        """Send a request, with its data set if that is whole, or queue it.
+
+        What cannot be encoded raises ``LocalProtocolError`` and changes nothing.
+        """
+        self._outbox.send_request(operation, encode_command(operation.request), data_set)
         self._last_id = operation.message_id
         self.requests[operation.message_id] = operation
 
@@ -90,9 +104,10 @@ class Invoker:
             raise LocalProtocolError(f"there is no C-CANCEL for a {name} (PS3.7 9.3.2.3)")
         if operation.over or self._ul.state is not State.STA6:
             raise LocalProtocolError(f"{name} {operation.message_id} is over")
-        cancel = CCancelRQ(message_id_being_responded_to=operation.message_id)
-        self._outbox.send(operation.context, encode_command(cancel))
-        operation.cancelled = True
+        if not operation.cancelled:
+            cancel = CCancelRQ(message_id_being_responded_to=operation.message_id)
+            self._outbox.send_cancel(operation, encode_command(cancel))
+            operation.cancelled = True
 
     def abandon(self, operation: Request, deadline: float | None) -> None:
         """``Request.abandon``."""
@@ -115,20 +130,23 @@ class Invoker:
         """No response will come any more."""
         for operation in list(self.requests.values()):
             self._close(operation)
+        self._arriving = None
         self._outbox.clear()
 
     def _close(self, operation: Request) -> None:
         """Message ID and window slot are free: the response came and the sending ended."""
         operation.over = True
+        self.over.append(operation)
+        del self.over[:-MOST_OVER]
         del self.requests[operation.message_id]
-        self._finished.append(operation.message_id)
+        self._finished = (*self._finished, operation.message_id)[-_REMEMBERED:]
         for timer in (Timer.DIMSE_RESPONSE, Timer.CANCEL_DRAIN):
             self._ul.timers.stop(timer, operation.message_id)
 
     # What arrives
 
     def response(self, context: NegotiatedContext, decoded: Decoded) -> ResponseReceived | None:
-        """Match a response. Raises ``RemoteProtocolError`` if it can be nobody's."""
+        """Match a response; it is told with its data set. Raises ``RemoteProtocolError`` if it can be nobody's."""
         response: Response = decoded.message  # type: ignore[assignment]
         operation = self._match(context, decoded)
         if operation is None:
@@ -136,9 +154,36 @@ class Invoker:
         if operation.response is not None:  # it came early, and the data set still goes out
             self._ul.check(Deviation(Code.RESPONSE_UNSOLICITED, f"message {operation.message_id}"))
             return None
-        status = Status(response.status)
         operation.responses += 1
         self._check_uids(operation, response)
+        self._check_data_set(operation, response)
+        if response.has_data_set and response.DATA_SET is not DataSet.FORBIDDEN:
+            self._restart_wait(operation)
+            self._arriving = _Arriving(operation, response, bytearray())
+            return None
+        return self._take(operation, response, None)
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether the data set that arrives is of a response."""
+        return self._arriving is not None
+
+    def data(self, received: DataReceived) -> ResponseReceived | None:
+        """A piece of the data set of the last response: kept until it is complete (``Limits.identifier``)."""
+        if self._arriving is None:
+            return None
+        operation, response, data = self._arriving
+        if not operation.abandoned:
+            data += received.data
+        if not received.is_last:
+            self._restart_wait(operation)
+            return None
+        self._arriving = None
+        return self._take(operation, response, bytes(data))
+
+    def _take(self, operation: Request, response: Response, identifier: bytes | None) -> ResponseReceived | None:
+        """A response is complete."""
+        status = Status(response.status)
         if not status.is_final:
             self._restart_wait(operation)
             if not isinstance(operation.request, CANCELLABLE):
@@ -154,7 +199,9 @@ class Invoker:
                     self._close(operation)
             else:
                 self._close(operation)
-        return None if operation.abandoned else ResponseReceived(status, response, status.is_final, operation)
+        if operation.abandoned:
+            return None
+        return ResponseReceived(status, response, status.is_final, operation, identifier)
 
     def _restart_wait(self, operation: Request) -> None:
         timers = self._ul.timers
@@ -184,6 +231,13 @@ class Invoker:
         if context is not operation.context:
             self._ul.check(Deviation(Code.RESPONSE_CONTEXT, f"{context.id} for {operation.context.id}"))
         return operation
+
+    def _check_data_set(self, operation: Request, response: Response) -> None:
+        """What a response must have, or may not, depends on its status: what depends on its kind is told before."""
+        expected = operation.expects_data_set(Status(response.status))
+        if expected is not None and expected is not response.has_data_set:
+            code = Code.DATA_SET_MISSING if expected else Code.DATA_SET_FORBIDDEN
+            self._ul.check(Deviation(code, f"{type(response).__name__} {response.status:04X}"))
 
     def _check_uids(self, operation: Request, response: Response) -> None:
         request = operation.request

@@ -8,7 +8,7 @@ association through two small protocols.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sansdimse import uids
 from sansdimse.dimse.messages import (
@@ -63,6 +63,9 @@ RESPONSE_TO: dict[type, type[Response]] = {
 }
 """Which response answers which request (PS3.7 Table E.1-1: the command field with the highest bit set)."""
 
+MOST_OVER: Final = 4096
+"""Most operations that are over and kept for whoever asks which: more than one read of 256 KiB can end."""
+
 CANCELLABLE = (CFindRQ, CGetRQ, CMoveRQ)
 """The requests for which C-CANCEL exists (PS3.7 9.3.2.3, 9.3.3.3, 9.3.4.3)."""
 
@@ -82,8 +85,19 @@ class Invoking(Protocol):
 class Performing(Protocol):
     """What the handle of a request of the peer needs of the association."""
 
-    def send_response(self, operation: Performed, response: Response | UnknownCommand) -> None:
+    def send_response(
+        self, operation: Performed, response: Response | UnknownCommand, data_set: bytes | None = None
+    ) -> None:
         """Queue the final response."""
+        ...
+
+    def send_pending(self, operation: Performed, response: Response, data_set: bytes | None = None) -> None:
+        """Queue a response that others follow."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether so little is unsent that a response that others follow may be queued."""
         ...
 
     @property
@@ -129,10 +143,15 @@ class Request:
         """Whether the peer can know of it: its command set has left the queue."""
         return self.sent
 
+    def expects_data_set(self, status: Status) -> bool | None:
+        """Whether a response with this status has a data set; None if it may or may not."""
+        return None
+
     def cancel(self) -> None:
         """Ask the peer to stop: C-CANCEL (PS3.7 9.3.2.3). The final response still comes.
 
-        Raises ``LocalProtocolError`` if the service has no C-CANCEL or the request is over.
+        Once is enough: to ask again does nothing. Raises ``LocalProtocolError`` if the service has no C-CANCEL
+        or the request is over.
         """
         self._invoker.cancel(self)
 
@@ -175,6 +194,10 @@ class Performed:
         """Whether its data set, if it has one, has arrived."""
         self.responded = False
         """Whether the final response was given."""
+        self.answered: Status | None = None
+        """The status of the final response; None while there is none."""
+        self.responses = 0
+        """How many responses were given, Pending ones included."""
         self.cancelled = False
         """Whether the peer sent C-CANCEL for it."""
         self.held = False
@@ -207,6 +230,17 @@ class Performed:
         return f"<{type(self).__name__} {self.message_id} on context {self.context.id}, {condition}>"
 
 
+def encoded(identifier: bytes | bytearray | memoryview) -> bytes:
+    """An encoded data set as bytes that nobody changes any more.
+
+    Raises ``LocalProtocolError`` if it is empty or of odd length (PS3.5 7.1.1: every data set is even).
+    """
+    data_set = identifier if type(identifier) is bytes else memoryview(identifier).tobytes()
+    if not data_set or len(data_set) % 2:
+        raise LocalProtocolError(f"an identifier of {len(data_set)} bytes is no encoded data set")
+    return data_set
+
+
 def _echo(uid: str | None) -> str | None:
     """What a response repeats of a UID: nothing of what is far too long to be one."""
     return uid if uid and len(uid) <= uids.LONGEST else None
@@ -234,6 +268,7 @@ class UnservableSCP(Performed):
         status = self.status if status is None else self._final(status)
         if isinstance(self.request, UnknownCommand):
             self._performer.send_response(self, _response_to_unknown(self.request, self.message_id, status))
+            self.answered = status
             return
         kind = RESPONSE_TO[type(self.request)]
         repeated: dict[str, Any] = {"affected_sop_class_uid": self.sop_class_uid}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse.deviations import Code, Deviation
 from sansdimse.dimse.command import encode_command
-from sansdimse.dimse.messages import CStoreRQ
+from sansdimse.dimse.messages import CFindRQ, CStoreRQ, UnknownCommand
+from sansdimse.dimse.status import OUT_OF_RESOURCES, Status
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import (
     CancelRequested,
     DatasetReceived,
     EchoRequested,
     Event,
+    FindRequested,
     StoreRequested,
     UnservableRequested,
 )
-from sansdimse.services.operation import CANCELLABLE, Performed, UnservableSCP
-from sansdimse.services.servable import unservable
+from sansdimse.services.operation import CANCELLABLE, MOST_OVER, Performed, UnservableSCP
+from sansdimse.services.query import FindSCP
+from sansdimse.services.servable import Unservable, unservable
 from sansdimse.services.storage import StoreSCP
 from sansdimse.services.verification import EchoSCP
 from sansdimse.ul.table import State
@@ -27,13 +31,33 @@ from sansdimse.ul.timers import Timer
 if TYPE_CHECKING:
     from sansdimse.dimse.command import Decoded
     from sansdimse.dimse.fragments import DataReceived
-    from sansdimse.dimse.messages import CCancelRQ, Response, UnknownCommand
+    from sansdimse.dimse.messages import CCancelRQ, Response
     from sansdimse.services.outbox import Outbox
     from sansdimse.ul.machine import UpperLayer
     from sansdimse.ul.negotiation import NegotiatedContext
     from sansdimse.ul.output import Buffer
 
-_Requested = EchoRequested | StoreRequested | UnservableRequested
+_Requested = EchoRequested | StoreRequested | FindRequested | UnservableRequested
+
+
+class _Whole(NamedTuple):
+    """A kind of request that is told with its whole data set, and what refuses one that is too long."""
+
+    operation: Callable[[Performer, NegotiatedContext, Decoded], Performed]
+    event: Callable[[NegotiatedContext, Any, bytes, Any], _Requested]
+    too_long: Status
+
+
+_WHOLE: Final[dict[type, _Whole]] = {CFindRQ: _Whole(FindSCP, FindRequested, OUT_OF_RESOURCES)}
+
+
+class _Arriving(NamedTuple):
+    """A request that is told with its data set, which is not complete."""
+
+    kind: _Whole
+    context: NegotiatedContext
+    decoded: Decoded
+    data: bytearray
 
 
 class _Held(NamedTuple):
@@ -51,12 +75,16 @@ class Performer:
         self._ul = ul
         self._outbox = outbox
         self._by_id: dict[int, Performed] = {}
+        self._unanswered_ids: Counter[int] = Counter()  # an ID may be repeated: 0210
+        self.over: list[Performed] = []
+        """Those that are over, for whoever takes them."""
         self.unanswered: dict[Performed, None] = {}
         """The requests without final response, in the order in which they came."""
-        self.events: deque[Event] = deque()
+        self.events: list[Event] = []
         """To be told to the user: what was held until its turn."""
-        self._receiving: Performed | None = None  # whose data set arrives
-        self._held: deque[_Held] = deque()
+        self._receiving: Performed | None = None  # whose data set arrives, told by pieces or not at all
+        self._arriving: _Arriving | None = None
+        self._held: list[_Held] = []
         self._held_bytes = 0
 
     # What arrives
@@ -72,20 +100,34 @@ class Performer:
         refused, deviations = unservable(context, decoded, self._ul.profile, self._by_id)
         for deviation in deviations:
             self._ul.note(deviation)
+        if refused is not None:
+            return self._refuse(context, decoded, refused)
+        whole = _WHOLE.get(type(decoded.message))
+        if whole is not None:
+            self._arriving = _Arriving(whole, context, decoded, bytearray())
+            return None
         operation: Performed
         event: _Requested
-        if refused is not None:
-            operation = UnservableSCP(self, context, decoded, refused.status)
-            event = UnservableRequested(context, operation.request, refused.status, refused.text, operation)
-        elif isinstance(decoded.message, CStoreRQ):
+        if isinstance(decoded.message, CStoreRQ):
             operation = StoreSCP(self, context, decoded)
             event = StoreRequested(context, operation.request, operation)
         else:
             operation = EchoSCP(self, context, decoded)
             event = EchoRequested(context, operation.request, operation)
-        if refused is None:
-            self._by_id[operation.message_id] = operation
+        self._by_id[operation.message_id] = operation
+        return self._admit(operation, event)
+
+    def _refuse(
+        self, context: NegotiatedContext, decoded: Decoded, refused: Unservable, *, data_complete: bool = False
+    ) -> Event | None:
+        operation = UnservableSCP(self, context, decoded, refused.status)
+        operation.data_complete |= data_complete
+        event = UnservableRequested(context, operation.request, refused.status, refused.text, operation)
+        return self._admit(operation, event)
+
+    def _admit(self, operation: Performed, event: _Requested) -> Event | None:
         self.unanswered[operation] = None
+        self._unanswered_ids[operation.message_id] += 1
         told = self._within_window(operation, event)
         if operation.data_complete:
             self._await_answer(operation)
@@ -93,8 +135,15 @@ class Performer:
             self._receiving = operation
         return told
 
+    @property
+    def is_gathering(self) -> bool:
+        """Whether the data set that arrives is of a request that is told with it."""
+        return self._arriving is not None
+
     def data(self, received: DataReceived) -> Event | None:
         """A piece of a data set; it is dropped if nobody wants it any more."""
+        if self._arriving is not None:
+            return self._gather(self._arriving, received)
         operation = self._receiving
         if operation is None:
             return None  # of a response, or of a request that may have none
@@ -113,6 +162,22 @@ class Performer:
             return None
         return event
 
+    def _gather(self, arriving: _Arriving, received: DataReceived) -> Event | None:
+        """Keep a piece, and tell the request if it is the last; one that is too long is refused and not kept."""
+        kind, context, decoded, data = arriving
+        limit = self._ul.limits.identifier
+        if len(data) + len(received.data) > limit:
+            self._arriving = None
+            refused = Unservable(kind.too_long, f"its data set has more than {limit} bytes")
+            return self._refuse(context, decoded, refused, data_complete=received.is_last)
+        data += received.data
+        if not received.is_last:
+            return None
+        self._arriving = None
+        operation = kind.operation(self, context, decoded)
+        self._by_id[operation.message_id] = operation
+        return self._admit(operation, kind.event(context, operation.request, bytes(data), operation))
+
     def cancel(self, context: NegotiatedContext, message: CCancelRQ) -> Event | None:
         """By message ID alone: a cancel often crosses the final response, and then has no effect (PS3.7 9.1.2.2)."""
         operation = self._by_id.get(message.message_id_being_responded_to)
@@ -121,24 +186,49 @@ class Performer:
             return None
         if operation.context is not context:
             self._ul.check(Deviation(Code.CANCEL_CONTEXT, f"{context.id} for {operation.context.id}"))
+        if operation.cancelled:
+            return None  # told, or to be told when its turn has come
         operation.cancelled = True
-        return CancelRequested(operation.message_id, operation)
+        return None if operation.held else CancelRequested(operation.message_id, operation)
 
-    # The verb of the handles (``services.operation.Performing``)
+    # The verbs of the handles (``services.operation.Performing``)
 
-    def send_response(self, operation: Performed, response: Response | UnknownCommand) -> None:
-        """``operation.respond``."""
-        if not self.may_respond:
-            raise LocalProtocolError(f"no request can be answered in {self._ul.state.name.capitalize()}")
-        self._outbox.send(operation.context, encode_command(response))
+    def send_response(
+        self, operation: Performed, response: Response | UnknownCommand, data_set: bytes | None = None
+    ) -> None:
+        """``operation.respond``, ``operation.finish``."""
+        self._check_state()
+        self._outbox.send_answer(operation.context, encode_command(response), data_set)
         operation.responded = True
+        operation.responses += 1
+        if not isinstance(response, UnknownCommand):
+            operation.answered = Status(response.status)
         del self.unanswered[operation]
-        if all(other.message_id != operation.message_id for other in self.unanswered):  # a repeated ID: 0210
+        self._unanswered_ids[operation.message_id] -= 1
+        if not self._unanswered_ids[operation.message_id]:
+            del self._unanswered_ids[operation.message_id]
             self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
         if operation.data_complete:
             self._close(operation)
         else:
             self._tell_held()
+
+    def send_pending(self, operation: Performed, response: Response, data_set: bytes | None = None) -> None:
+        """``FindSCP.send_match``. Our user has shown life, so the wait for the next response begins anew."""
+        self._check_state()
+        self._outbox.send_pending(operation.context, encode_command(response), data_set)
+        operation.responses += 1
+        timers, delay = self._ul.timers, self._ul.limits.operation_answer
+        timers.start_when_told(Timer.OPERATION_ANSWER, delay, operation.message_id)
+
+    def _check_state(self) -> None:
+        if not self.may_respond:
+            raise LocalProtocolError(f"no request can be answered in {self._ul.state.name.capitalize()}")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether so little is unsent that ``send_pending`` is allowed."""
+        return self._outbox.has_room
 
     @property
     def may_respond(self) -> bool:
@@ -148,21 +238,28 @@ class Performer:
     def give_up(self) -> None:
         """The association ended: nobody waits for an answer."""
         for operation in (*self.unanswered, *self._by_id.values(), self._receiving):
-            if operation is not None:
-                operation.over = True
+            if operation is not None and not operation.over:
+                self._end(operation)
         self.unanswered.clear()
+        self._unanswered_ids.clear()
         self._by_id.clear()
         self._held.clear()
         self.events.clear()
         self._receiving = None
+        self._arriving = None
 
     def _await_answer(self, operation: Performed) -> None:
         if not operation.held:  # who was not told cannot answer
             delay = self._ul.limits.operation_answer
             self._ul.timers.start(Timer.OPERATION_ANSWER, self._ul.now, delay, operation.message_id)
 
-    def _close(self, operation: Performed) -> None:
+    def _end(self, operation: Performed) -> None:
         operation.over = True
+        self.over.append(operation)
+        del self.over[:-MOST_OVER]
+
+    def _close(self, operation: Performed) -> None:
+        self._end(operation)
         if self._by_id.get(operation.message_id) is operation:
             del self._by_id[operation.message_id]
         self._tell_held()
@@ -187,27 +284,34 @@ class Performer:
         held = len(self._held)
         if held > self._ul.limits.operations_over_window:
             raise RemoteProtocolError(f"{held} requests beyond the {window} negotiated", code=Code.WINDOW_EXCEEDED)
+        if isinstance(event, FindRequested):
+            self._count_held(len(event.identifier))
         return None
 
     def _hold_data(self, data: Buffer) -> None:
         """Keep a piece of the last request held: copied, since a view would keep the whole of what was read alive."""
-        self._held_bytes += len(data)
+        self._count_held(len(data))
+        self._held[-1].data.extend(data)
+
+    def _count_held(self, size: int) -> None:
+        self._held_bytes += size
         limit = self._ul.limits.held_data
         if self._held_bytes > limit:
             raise RemoteProtocolError(
                 f"more than {limit} bytes of data sets beyond the window negotiated", code=Code.WINDOW_EXCEEDED
             )
-        self._held[-1].data.extend(data)
 
     def _tell_held(self) -> None:
         """A slot is free: tell the next request that was held, with what has arrived of its data set."""
         while self._held and self._told() < self._window():
-            operation, event, data = self._held.popleft()
+            operation, event, data = self._held.pop(0)
             operation.held = False
             self.events.append(event)
             complete = operation.data_complete
             if complete:
                 self._await_answer(operation)
+            self._held_bytes -= len(event.identifier) if isinstance(event, FindRequested) else len(data)
+            if operation.cancelled:
+                self.events.append(CancelRequested(operation.message_id, operation))
             if isinstance(operation, StoreSCP) and (data or complete):
-                self._held_bytes -= len(data)
                 self.events.append(DatasetReceived(operation.message_id, bytes(data), complete, operation))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse import uids
 from sansdimse.deviations import Code, Deviation, escaped
-from sansdimse.dimse.messages import CEchoRQ, CStoreRQ, UnknownCommand
+from sansdimse.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ, DataSet, UnknownCommand
 from sansdimse.dimse.status import (
     DUPLICATE_INVOCATION,
     INVALID_SOP_INSTANCE,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sansdimse.profile import Profile
     from sansdimse.ul.negotiation import NegotiatedContext
 
-SERVED: Final[dict[type, str]] = {CEchoRQ: "C-ECHO", CStoreRQ: "C-STORE"}
+SERVED: Final[dict[type, str]] = {CEchoRQ: "C-ECHO", CStoreRQ: "C-STORE", CFindRQ: "C-FIND"}
 """The requests that the engine has operations for, with the service's name."""
 
 
@@ -116,7 +116,7 @@ class _Judge:
         return Unservable(UNRECOGNIZED_OPERATION, f"{self._service} is no service of {STANDARD.name_of(agreed)}")
 
     def elements(self) -> Unservable | None:
-        if self._service == "C-STORE" and not self._message.has_data_set:
+        if self._message.DATA_SET is DataSet.MANDATORY and not self._message.has_data_set:
             self._missing.add("data set")
         if not self._missing:
             return None

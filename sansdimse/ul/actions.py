@@ -59,10 +59,8 @@ class Provider:
         self._state = State.STA1
         self._now = now
         self._started = False  # out of Sta1 for the first time
+        self._opened_at = now
         self._error: str | None = None  # the network's word for the end of the connection
-        self._actions: dict[int, Callable[[Any], UpperLayerEvent | None]] = {
-            int(action): getattr(self, f"_{action.name.lower()}") for action in Action
-        }
 
     @property
     def state(self) -> State:
@@ -97,7 +95,7 @@ class Provider:
         action = TABLE[evt][self._state]
         if action is None:  # guarded by the callers; a blank cell reached is our own bug
             raise RuntimeError(f"{evt.name} in {self._state.name}")
-        event = self._actions[action](detail)
+        event = _ACTIONS[action](self, detail)
         if action in NEXT_STATE:
             self._enter(NEXT_STATE[action])
         return event
@@ -138,7 +136,7 @@ class Provider:
         return AssociationRejected(pdu.result, pdu.source, pdu.reason)
 
     def _ae5(self, _: object) -> None:
-        self.timers.start(Timer.ARTIM, self._now, self.limits.artim)
+        self.timers.start(Timer.ARTIM, self._opened_at, self.limits.artim)
 
     def _ae6(self, pdu: AAssociateRQ) -> AssociationRequested | None:
         self.timers.stop(Timer.ARTIM)
@@ -159,9 +157,10 @@ class Provider:
 
     # Data transfer, Table 9-7
 
-    def _dt1(self, pdus: Iterable[Sequence[Buffer]]) -> None:
+    def _dt1(self, data: tuple[Iterable[Sequence[Buffer]], int]) -> None:
+        pdus, count = data
         for pdu in pdus:
-            self._output.add(pdu)
+            self._output.add(pdu, count)
 
     def _dt2(self, _: object) -> None:
         """P-DATA indication: ``_step`` hands the piece out."""
@@ -217,7 +216,10 @@ class Provider:
                 self.note(Deviation(Code.ABORT_AFTER_RELEASE))
             self._decide(OutcomeKind.ABORTED, Side.PEER, source=cause.source, reason=cause.reason)
         self.timers.stop(Timer.ARTIM)
-        self._close()
+        if self._state is State.STA13 and isinstance(cause, AAbort):
+            self._forget_unread()  # what we owe him goes out all the same, however his bytes were cut
+        else:
+            self._close()
 
     def _aa3(self, pdu: AAbort) -> Aborted:
         if self._state in (*_RELEASING, State.STA8, State.STA9, State.STA12):
@@ -268,6 +270,9 @@ class Provider:
     def _close(self) -> None:
         """Close the connection: what is still to be sent, nobody will read; what lies unread never came."""
         self._output.drop()
+        self._forget_unread()
+
+    def _forget_unread(self) -> None:
         self.bytes_received -= self._reader.bytes_buffered
         self._reader.discard()
 
@@ -279,6 +284,12 @@ class Provider:
         if self.request is None:
             raise RuntimeError(f"no A-ASSOCIATE-RQ in {self._state.name}")  # a bug of ours
         return self.request
+
+
+_ACTIONS: Final[dict[int, Callable[[Provider, Any], UpperLayerEvent | None]]] = {
+    int(action): getattr(Provider, f"_{action.name.lower()}") for action in Action
+}
+"""Of all associations: one of its own would cost each of them 3 KiB."""
 
 
 def _cause(cause: object, state: State) -> RemoteProtocolError:

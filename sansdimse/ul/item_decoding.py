@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from sansdimse.deviations import Code
 from sansdimse.errors import RemoteProtocolError
 from sansdimse.limits import MOST_ITEMS
+from sansdimse.uids import APPLICATION_CONTEXT, TRANSFER_SYNTAXES
 from sansdimse.ul.items import (
     AbstractSyntax,
     ApplicationContext,
@@ -45,6 +46,10 @@ _TWO_U16: Final = Struct(">HH")
 # second byte.
 
 _Decoder: TypeAlias = Callable[[bytes, int, int, int], Item]
+
+
+_KNOWN: Final = {uid.encode(): uid for uid in (APPLICATION_CONTEXT, *TRANSFER_SYNTAXES)}
+"""What every request has many times over: one string for all saves each association more than 1 KiB."""
 
 
 def _malformed(item_type: int, text: str) -> RemoteProtocolError:
@@ -107,7 +112,8 @@ def _counted(data: bytes, start: int, stop: int, item_type: int) -> tuple[bytes,
 
 def _text(make: Callable[[str, int], Item]) -> _Decoder:
     def decode(data: bytes, start: int, stop: int, reserved: int) -> Item:
-        return make(data[start:stop].decode("latin-1"), reserved)
+        field = data[start:stop]
+        return make(_KNOWN.get(field) or field.decode("latin-1"), reserved)
 
     return decode
 

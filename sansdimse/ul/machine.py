@@ -21,6 +21,7 @@ from sansdimse.events import (
     NEED_DATA,
     Aborted,
     Ended,
+    IdleTooLong,
     NeedData,
     TimedOut,
     UpperLayerEvent,
@@ -72,6 +73,8 @@ class UpperLayer(Provider):
         """What request and response come to, read from our side."""
         self.before_deadlines: Callable[[], object] = _nothing
         """Called when all input is read, before deadlines are looked at: whoever has timers here sets them right."""
+        self.idle_is_told = False
+        """Whether ``IdleTooLong`` is told in the place of an abort."""
         self._ended: Ended | None = None
         self._opened = False  # told that the transport is open, not taken yet
         self._ever_opened = False
@@ -80,7 +83,7 @@ class UpperLayer(Provider):
         self._drained = True  # the user has taken everything that was told
         self._watched = 0  # which PDU, by count, the deadline for the rest of a PDU is of
         self._release_answered = False  # in Sta10, before its turn
-        self._accepted: frozenset[int] = frozenset()
+        self._accepted = b""  # IDs
         if request is not None:
             request.encode()  # what does not fit its field is told here, to who made it
             self._do(Evt.ASSOCIATE_REQUEST)
@@ -92,6 +95,7 @@ class UpperLayer(Provider):
         if self._ever_opened or self._eof or self._state is not (State.STA4 if self.is_requestor else State.STA1):
             raise LocalProtocolError(f"the transport opens once, and not in {self._state.name.capitalize()}")
         self._tell(now)
+        self._opened_at = now  # an opening told late, after a TLS handshake, counts from when it was (PS3.8 9.1.5)
         self._opened = self._ever_opened = True
 
     def receive_data(self, data: bytes, now: float) -> None:
@@ -126,7 +130,7 @@ class UpperLayer(Provider):
 
     def _tell(self, now: float) -> None:
         if now > self._now:
-            if not self._drained:
+            if self._holds_up:
                 self.timers.stand_still(now - self._now)
             self._now = now
         self.timers.tell(self._now)
@@ -152,13 +156,15 @@ class UpperLayer(Provider):
         pdu.encode()
         self._do(Evt.ASSOCIATE_REJECTED, pdu)
 
-    def send_p_data(self, pdus: Iterable[Sequence[Buffer]], then: tuple[Key, float | None] | None = None) -> None:
-        """P-DATA request (Evt9): whole P-DATA-TF PDUs, each a sequence of buffers.
+    def send_p_data(
+        self, pdus: Iterable[Sequence[Buffer]], then: tuple[Key, float | None] | None = None, *, count: int = 1
+    ) -> None:
+        """P-DATA request (Evt9): whole P-DATA-TF PDUs, each a sequence of buffers, or ``count`` of them in each.
 
         ``then`` names a timer to start when the last of these bytes is taken.
         """
         self._require("send data", *_TRANSFER_SENDING)
-        self._do(Evt.P_DATA_REQUEST, pdus)
+        self._do(Evt.P_DATA_REQUEST, (pdus, count))
         if then is not None:
             (timer, message_id), delay = then
             self._output.then_start(timer, delay, message_id)
@@ -324,6 +330,9 @@ class UpperLayer(Provider):
         return self._do(Evt.INVALID_PDU_RECEIVED, error)
 
     def _expire(self, timer: Timer, message_id: int) -> UpperLayerEvent | None:
+        if timer is Timer.IDLE and self.idle_is_told:
+            self.timers.start(timer, self._now, self.limits.idle)
+            return IdleTooLong()
         self.timers.stop(timer, message_id)
         self._decide(OutcomeKind.TIMED_OUT, Side.LOCAL, timer=timer)
         if timer is Timer.ARTIM:
@@ -347,12 +356,20 @@ class UpperLayer(Provider):
         """When to call ``handle_timeout``, on the scale of ``now``; None: never."""
         if self.timers.awaits_time:  # a peer that takes nothing keeps ``data_to_send`` from telling it
             return self._now
-        return self.timers.earliest(waiting_for_peer=self._drained)
+        return self.timers.earliest(waiting_for_peer=not self._holds_up)
 
     @property
     def wants_close(self) -> bool:
         """Whether the transport should close, once nothing is unsent."""
         return self._state is State.STA1 and self._started
+
+    @property
+    def _holds_up(self) -> bool:
+        """Whether it is we who do not read on: input is not taken yet, or the peer must first take its answers.
+
+        In Sta13 it owes us nothing but its end, and ARTIM must not wait for what it does not take.
+        """
+        return not self._drained or (self._output.bytes_unsent > self.limits.output and self._state is not State.STA13)
 
     # ------------------------------------------------------------ what you may look at
 
@@ -384,14 +401,24 @@ class UpperLayer(Provider):
 
     def _agreed(self, agreement: Agreement) -> None:
         self.agreement = agreement
-        self._accepted = frozenset(context.id for context in agreement.contexts if context.accepted)
+        self._accepted = bytes(context.id for context in agreement.contexts if context.accepted)
 
     def _end(self) -> Ended:
         """The last event, made once: bytes that are written after it do not change it."""
         if self._ended is None:
             if self.outcome is None:
                 raise RuntimeError("an association ended without an outcome")  # a bug of ours
-            self.outcome = replace(self.outcome, bytes_received=self.bytes_received, bytes_sent=self.bytes_sent)
+            # What is queued counts: it is still sent; whether it was taken by now depends on how bytes were cut.
+            bytes_sent, pdus_sent = self._output.totals()
+            if self._error is not None:  # a broken connection takes nothing more
+                bytes_sent, pdus_sent = self.bytes_sent, self._output.pdus_sent
+            self.outcome = replace(
+                self.outcome,
+                bytes_received=self.bytes_received,
+                bytes_sent=bytes_sent,
+                pdus_received=self._reader.pdus_begun,
+                pdus_sent=pdus_sent,
+            )
             self._ended = Ended(self.outcome)
             self._reader.discard()  # a PDU that the end has cut off is of no use to anybody
         return self._ended

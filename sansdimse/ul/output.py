@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,45 +20,52 @@ class Output:
     peer that takes nothing is noticed, whoever holds the bytes.
     """
 
-    __slots__ = ("_in_flight", "_queue", "_queued", "_stall", "_timers", "bytes_sent")
+    __slots__ = ("_in_flight", "_queue", "_queued", "_stall", "_timers", "bytes_sent", "pdus_sent")
 
     def __init__(self, timers: TimerTable, stall: float | None) -> None:
         self._timers = timers
         self._stall = stall
-        self._queue: deque[tuple[Sequence[Buffer], int, tuple[Timer, int] | None]] = deque()
+        self._queue: list[tuple[Sequence[Buffer], int, int, tuple[Timer, int] | None]] = []
         self._queued = 0
         self._in_flight = 0
-        self.bytes_sent = 0
+        self.bytes_sent = self.pdus_sent = 0
 
     @property
     def bytes_unsent(self) -> int:
         """Bytes queued, or taken and not known to be written."""
         return self._queued + self._in_flight
 
-    def add(self, pdu: Sequence[Buffer]) -> None:
-        """Queue one PDU."""
+    def totals(self) -> tuple[int, int]:
+        """Bytes and PDUs, of what was taken and of what is queued."""
+        return self.bytes_sent + self._queued, self.pdus_sent + sum(count for _, _, count, _ in self._queue)
+
+    def add(self, pdu: Sequence[Buffer], pdus: int = 1) -> None:
+        """Queue one PDU, or some that are one buffer."""
         size = sum(map(len, pdu))
-        self._queue.append((pdu, size, None))
+        self._queue.append((pdu, size, pdus, None))
         self._queued += size
 
     def then_start(self, timer: Timer, delay: float | None, message_id: int = 0) -> None:
         """Start a timer when everything queued so far is taken: a verb has no ``now`` of its own."""
         if delay is not None:
             self._timers.start_on_output(timer, delay, message_id)
-            self._queue.append(((), 0, (timer, message_id)))
+            self._queue.append(((), 0, 0, (timer, message_id)))
 
     def take(self, now: float) -> list[Buffer]:
         """Whole PDUs of some 256 KiB; everything taken before has been written."""
         self._in_flight = 0
-        queue = self._queue
         buffers: list[Buffer] = []
-        size = 0
-        while queue and size < _BATCH_BYTES and len(buffers) < _BATCH_BUFFERS:
-            pdu, length, key = queue.popleft()
+        size = taken = 0
+        for pdu, length, count, key in self._queue:
+            if size >= _BATCH_BYTES or len(buffers) >= _BATCH_BUFFERS:
+                break
+            taken += 1
             buffers += pdu
             size += length
+            self.pdus_sent += count
             if key is not None:
                 self._timers.output_taken(key, now)
+        del self._queue[:taken]
         if size:
             self._queued -= size
             self._in_flight = size

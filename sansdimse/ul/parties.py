@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from enum import Enum
 from typing import Final
 
 from sansdimse.errors import LocalProtocolError
@@ -58,6 +59,17 @@ def _contexts(given: Iterable[PresentationContext | str]) -> tuple[PresentationC
     return tuple(PresentationContext(each) if isinstance(each, str) else each for each in given)
 
 
+class WhenIdle(Enum):
+    """What becomes of an association on which nothing happened for ``Limits.idle``."""
+
+    ABORT = "abort"
+    """A-ABORT by the engine itself, as of any other deadline."""
+    RELEASE = "release"
+    """A-RELEASE: some archives hold a study complete only then. The engine tells, a ``Session`` asks for it."""
+    ECHO = "echo"
+    """C-ECHO, to keep firewalls and the peer awake; where we are no SCU of Verification, A-RELEASE."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requestor:
     """Who opens an association, and what it proposes. A string is an abstract syntax with both uncompressed syntaxes.
@@ -78,6 +90,7 @@ class Requestor:
     user_identity: UserIdentityRQ | None = None
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version_name: str = IMPLEMENTATION_VERSION_NAME
+    when_idle: WhenIdle = WhenIdle.ABORT
     limits: Limits = field(default_factory=Limits)
     profile: Profile = DEFAULT
 
@@ -120,6 +133,7 @@ class Acceptor:
     """By SOP class. Bytes are answered each with the lower of the offer's and ours (PS3.4 C.5.1.1, B.3.1)."""
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version_name: str = IMPLEMENTATION_VERSION_NAME
+    when_idle: WhenIdle = WhenIdle.ABORT
     limits: Limits = field(default_factory=Limits)
     profile: Profile = DEFAULT
 

@@ -24,6 +24,7 @@ _PDV_HEADER: Final = Struct(">LBB")  # Item-length, Presentation-context-ID, con
 _P_DATA_TF: Final = PDataTF.PDU_TYPE
 _LONG: Final = frozenset({AAssociateRQ.PDU_TYPE, AAssociateAC.PDU_TYPE})
 _TYPES: Final = frozenset(range(1, 8))
+_NOTHING: Final = memoryview(b"")
 
 
 @value
@@ -68,6 +69,7 @@ class Reader:
         "_view",
         "deviations",
         "maximum_length",
+        "pdus_begun",
         "pdus_ended",
         "strict_maximum",
     )
@@ -79,11 +81,13 @@ class Reader:
         self.maximum_length = maximum_length
         self.strict_maximum = strict_maximum
         self.deviations: list[Deviation] = []
+        self.pdus_begun = 0
+        """PDUs whose header was taken: unlike their ends, the same however the bytes before a fault were cut."""
         self.pdus_ended = 0
         """PDUs that came to their end, counted."""
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] | None = None  # made when there are any: even an empty one takes 760 bytes
         self._chunk = b""  # the one being read, with ``_view`` on it and ``_pos`` in it
-        self._view = memoryview(b"")
+        self._view = _NOTHING
         self._pos = 0
         self._partial = bytearray()  # the beginning of a header or a short PDU that ended with a chunk
         self._pdu_type = 0  # 0: between PDUs
@@ -100,14 +104,15 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Take bytes; they are never changed and never copied, and pieces keep them alive."""
         if data and not self._discarding:
+            self._chunks = self._chunks or deque()
             self._chunks.append(data)
 
     def discard(self) -> None:
         """Framing is lost, or nobody wants to know: forget what is there and whatever comes."""
         self._discarding = True
-        self._chunks.clear()
+        self._chunks = None
         self._chunk = b""
-        self._view = memoryview(b"")
+        self._view = _NOTHING
         self._pos = 0
         self._partial.clear()
         self._pdu_type = 0
@@ -116,7 +121,7 @@ class Reader:
     @property
     def bytes_buffered(self) -> int:
         """Bytes fed and not yet taken."""
-        return len(self._chunk) - self._pos + len(self._partial) + sum(map(len, self._chunks))
+        return len(self._chunk) - self._pos + len(self._partial) + sum(map(len, self._chunks or ()))
 
     @property
     def mid_pdu(self) -> bool:
@@ -140,6 +145,7 @@ class Reader:
                 return NEED_DATA
             pdu_type, self._reserved, length = _HEADER.unpack(header)
             self._judge(pdu_type, length, header)
+            self.pdus_begun += 1
             self._pdu_type = pdu_type
             self._pdu_left = length
             self._first = True
@@ -247,10 +253,11 @@ class Reader:
 
     def _next_chunk(self) -> bool:
         if not self._chunks:
+            self._chunks = None
             # Let go of a chunk that is used up: pieces alone shall keep it alive.
             if self._chunk:
                 self._chunk = b""
-                self._view = memoryview(b"")
+                self._view = _NOTHING
                 self._pos = 0
             return False
         self._chunk = self._chunks.popleft()

@@ -6,9 +6,15 @@ Deadlines only, never durations, and no clock: time is whatever ``now`` the user
 from __future__ import annotations
 
 from enum import Enum
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 Key = tuple["Timer", int]
+_Entry = tuple[float, int, int, "Timer"]
+"""A deadline, the timer's rank among equals, the message ID, the timer."""
+
+_SPARE: Final = 64
+"""Entries of stopped timers that a heap may keep in any case."""
 
 
 class Timer(Enum):
@@ -52,13 +58,16 @@ _ORDER: Final = {timer: index for index, timer in enumerate(Timer)}
 class TimerTable:
     """Which deadlines run. ``now`` and deadlines are seconds on the user's monotonic scale."""
 
-    __slots__ = ("_deadlines", "_earliest", "_on_output", "_pending")
+    __slots__ = ("_deadlines", "_of_peer", "_on_output", "_others", "_pending")
 
     def __init__(self) -> None:
         self._deadlines: dict[Key, float] = {}
         self._pending: dict[Key, float] = {}  # to start at the next time told
         self._on_output: dict[Key, float] = {}  # to start when certain bytes are taken
-        self._earliest: float | None = None  # of all, kept so that the hot path asks nothing of the dict
+        # Heaps, those that wait for the peer apart. An entry whose timer was stopped or put off stays until it comes
+        # up: most deadlines are put off long before they pass, and a peer may have thousands of requests outstanding.
+        self._of_peer: list[_Entry] = []
+        self._others: list[_Entry] = []
 
     def start(self, timer: Timer, now: float, delay: float | None, message_id: int = 0) -> None:
         """(Re)start a timer; a delay of None stops it."""
@@ -70,10 +79,12 @@ class TimerTable:
         deadline = now + delay
         previous = self._deadlines.get(key)
         self._deadlines[key] = deadline
-        if self._earliest is None or deadline < self._earliest:
-            self._earliest = deadline
-        elif previous == self._earliest:
-            self._earliest = min(self._deadlines.values())
+        if previous is None or deadline < previous:
+            heap = self._of_peer if timer in WAITING_FOR_PEER else self._others
+            if len(heap) > 4 * len(self._deadlines) + _SPARE:
+                heap[:] = {entry for entry in heap if self._deadlines.get((entry[3], entry[2])) is not None}
+                heapify(heap)
+            heappush(heap, (deadline, _ORDER[timer], message_id, timer))
 
     def start_when_told(self, timer: Timer, delay: float | None, message_id: int = 0) -> None:
         """Start a timer at the next time that is told: what began in a verb has no ``now`` of its own."""
@@ -97,16 +108,13 @@ class TimerTable:
         key = (timer, message_id)
         self._pending.pop(key, None)
         self._on_output.pop(key, None)
-        deadline = self._deadlines.pop(key, None)
-        if deadline is not None and deadline == self._earliest:
-            self._earliest = min(self._deadlines.values(), default=None)
+        self._deadlines.pop(key, None)
 
     def stop_all_but(self, *kept: Timer) -> None:
         """Stop all timers but those named."""
         for table in (self._deadlines, self._pending, self._on_output):
             for key in [key for key in table if key[0] not in kept]:
                 del table[key]
-        self._earliest = min(self._deadlines.values(), default=None)
 
     def tell(self, now: float) -> None:
         """The time is ``now``: start what waited for it."""
@@ -120,28 +128,37 @@ class TimerTable:
         for key in self._deadlines:
             if key[0] in WAITING_FOR_PEER:
                 self._deadlines[key] += seconds
-        self._earliest = min(self._deadlines.values(), default=None)
 
     def earliest(self, *, waiting_for_peer: bool = True) -> float | None:
         """The next deadline; without those that wait for the peer if asked so."""
+        first = self._first(self._others)
         if waiting_for_peer:
-            return self._earliest
-        return min((d for (t, _), d in self._deadlines.items() if t not in WAITING_FOR_PEER), default=None)
+            of_peer = self._first(self._of_peer)
+            if of_peer is not None and (first is None or of_peer < first):
+                first = of_peer
+        return None if first is None else first[0]
 
     def expired(self, now: float) -> Key | None:
         """The timer whose deadline passed first, if one has; it stays until it is stopped.
 
         Of equal deadlines the timer named first counts: which was started first may depend on how bytes were cut.
         """
-        if self._earliest is None or self._earliest > now:
-            return None
-        passed = [
-            (deadline, _ORDER[timer], message_id, timer)
-            for (timer, message_id), deadline in self._deadlines.items()
-            if deadline <= now
-        ]
-        _, _, message_id, timer = min(passed)
-        return timer, message_id
+        firsts = (self._first(self._of_peer), self._first(self._others))
+        passed = min((first for first in firsts if first is not None and first[0] <= now), default=None)
+        return None if passed is None else (passed[3], passed[2])
+
+    def _first(self, heap: list[_Entry]) -> _Entry | None:
+        """The entry of the earliest deadline; what has come up and is not true any more goes."""
+        while heap:
+            entry = heap[0]
+            deadline = self._deadlines.get((entry[3], entry[2]))
+            if deadline == entry[0]:
+                return entry
+            if deadline is None or deadline < entry[0]:
+                heappop(heap)
+            else:
+                heapreplace(heap, (deadline, *entry[1:]))
+        return None
 
     @property
     def awaits_time(self) -> bool:

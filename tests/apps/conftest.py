@@ -13,6 +13,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from sansdimse import SUCCESS, VERIFICATION, Status
+from sansdimse.peer.watch import AssociationEnded, Occurrence, Statistics
 from sansdimse_apps.cli import main
 from sansdimse_socket import Server, Store, serve
 
@@ -59,6 +60,19 @@ class Service:
         answer = self.answer(store)
         self.received.append((store.transfer_syntax_uid, data))
         return answer
+
+
+class Ends(list[Statistics]):
+    """A ``watch`` that keeps how each association ended."""
+
+    def __call__(self, occurrence: Occurrence) -> None:
+        if isinstance(occurrence, AssociationEnded):
+            self.append(occurrence.statistics)
+
+
+@pytest.fixture
+def ends() -> Ends:
+    return Ends()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from interop import peers
 from sansdimse import STORAGE
-from sansdimse.admission import Budget
+from sansdimse.admission import Applicant, Budget
 from sansdimse.peer.handlers import Failure
 from sansdimse_socket import serve
 
@@ -36,37 +36,40 @@ def has_ipv6() -> bool:
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here")
 @pytest.mark.parametrize("host", ["::1", "[::1]", HOST])
-def test_one_server_for_both_kinds_of_address(host: str, sansdimse: Any, service: Any) -> None:
-    ended = []
+def test_one_server_for_both_kinds_of_address(host: str, sansdimse: Any, service: Any, ends: Any) -> None:
     options: dict[str, Any] = {"supports": ["1.2.840.10008.1.1"], "any_storage": True}
-    with serve("::", 0, service(), on_end=lambda engine, address, outcome: ended.append(address), **options) as server:
+    with serve("::", 0, service(), watch=ends, **options) as server:
         done = sansdimse("echo", host, server.port)
     shown = HOST if host == HOST else "[::1]"
     assert done.code == 0
     assert f"{shown}:{server.port} answers" in done.out
-    assert [address.rpartition(":")[0] for address in ended] == [shown]
+    assert [each.address.rpartition(":")[0] for each in ends] == [shown]
 
 
-def test_repeats_on_one_association(sansdimse: Any, serving: Any, service: Any) -> None:
-    ended = []
-    with serving(service(), on_end=lambda engine, address, outcome: ended.append(outcome)) as server:
+def test_repeats_on_one_association(sansdimse: Any, serving: Any, service: Any, ends: Any) -> None:
+    with serving(service(), watch=ends) as server:
         done = sansdimse("echo", HOST, server.port, "--repeat", 3)
     assert done.code == 0
     assert "3 answers, 0 of them failures" in done.out
-    assert [outcome.messages_received for outcome in ended] == [3]
+    assert [(each.outcome.messages_received, each.operations) for each in ends] == [(3, 3)]
 
 
 def test_tells_machines(sansdimse: Any, serving: Any, service: Any) -> None:
     with serving(service()) as server:
         done = sansdimse("echo", HOST, server.port, "--json", "--repeat", 2)
-    assert [record["event"] for record in done.records] == ["echo", "echo", "association"]
-    assert done.records[0]["status"] == 0
+    assert [record["event"] for record in done.records] == ["operation", "echo", "operation", "echo", "association"]
+    assert done.records[1]["status"] == 0
     assert done.record("association")["clean"] is True
 
 
 def test_titles_and_length_go_out_as_the_fields_options_say(sansdimse: Any, serving: Any, service: Any) -> None:
     requests = []
-    with serving(service(), on_end=lambda engine, address, outcome: requests.append(engine.request)) as server:
+
+    def access(applicant: Applicant) -> bool:
+        requests.append(applicant.request)
+        return True
+
+    with serving(service(), access=access) as server:
         assert sansdimse("echo", HOST, server.port, "-aet", "ME", "-aec", "YOU", "-pdu", 16384, "-to", 5).code == 0
         assert sansdimse("echo", HOST, server.port, "--calling", "ME", "--called", "YOU", "-ta", 5, "-td", 5).code == 0
     assert [(each.calling_ae_title, each.called_ae_title) for each in requests] == [("ME", "YOU")] * 2

@@ -12,8 +12,18 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansdimse import Outcome, OutcomeKind, Side, State
+from sansdimse.deviations import Code, Deviation
 from sansdimse.dimse.messages import CEchoRSP
 from sansdimse.peer.scu import Answer
+from sansdimse.peer.watch import (
+    AssociationEnded,
+    ConnectionCut,
+    Ending,
+    OperationEnded,
+    OperationOutcome,
+    Statistics,
+)
 from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_apps.output import GOOD, Output, close_output, comment_of, finish, printable
 
@@ -144,6 +154,80 @@ def test_streams_that_are_not_there_are_no_error(monkeypatch: pytest.MonkeyPatch
     Output().line("well", GOOD)
     Output().note("not so well")
     close_output()
+
+
+def test_the_fields_of_outcomes_are_those_of_the_values(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome(
+        kind=OutcomeKind.ABORTED,
+        by=Side.PEER,
+        state=State.STA6,
+        source=2,
+        reason=6,
+        bytes_received=1,
+        bytes_sent=2,
+        pdus_received=3,
+        pdus_sent=4,
+        messages_received=5,
+        messages_sent=6,
+    )
+    statistics = Statistics(
+        address="192.0.2.1:7",
+        calling_ae_title="\x1bME",
+        called_ae_title="YOU",
+        outcome=outcome,
+        duration=1.5,
+        operations=8,
+        deviations=(Deviation(Code.FRAGMENT_ODD, "3 bytes"),),
+    )
+    operation = OperationOutcome(
+        service="C-STORE",
+        by=Side.PEER,
+        message_id=7,
+        sop_class_uid="1.2\x1b",
+        sop_instance_uid=None,
+        ending=Ending.LOST,
+        status=None,
+        responses=0,
+        duration=0.25,
+    )
+    for output in (Output(), Output(as_json=True)):
+        output.watch(OperationEnded("192.0.2.1:7", operation))
+        output.watch(AssociationEnded(statistics))
+        output.watch(ConnectionCut("192.0.2.1:7", "why"))
+    told, ended = map(json.loads, capsys.readouterr().out.splitlines())
+    assert ended == {
+        "event": "association",
+        "address": "192.0.2.1:7",
+        "calling": "\\x1bME",
+        "called": "YOU",
+        "outcome": "aborted",
+        "by": "peer",
+        "clean": False,
+        "text": str(outcome),
+        "bytes_sent": 2,
+        "bytes_received": 1,
+        "pdus_sent": 4,
+        "pdus_received": 3,
+        "messages_sent": 6,
+        "messages_received": 5,
+        "operations": 8,
+        "seconds": 1.5,
+        "deviations": [str(statistics.deviations[0])],
+    }
+    assert told == {
+        "event": "operation",
+        "address": "192.0.2.1:7",
+        "service": "C-STORE",
+        "by": "peer",
+        "message_id": 7,
+        "sop_class_uid": "1.2\\x1b",
+        "sop_instance_uid": None,
+        "ending": "lost",
+        "status": None,
+        "responses": 0,
+        "seconds": 0.25,
+        "text": str(operation),
+    }
 
 
 def test_trouble_is_told_to_people_and_machines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from interop import peers
-from sansdimse import VERIFICATION, StatusCategory
+from sansdimse import VERIFICATION, AsynchronousOperationsWindow, StatusCategory
 from sansdimse.dataset import read_part10_header
+from sansdimse.peer.watch import ConnectionCut
 from sansdimse_apps import serve as serve_module
 from sansdimse_apps.cli import main
-from sansdimse_files import kinds
-from sansdimse_socket import associate
+from sansdimse_apps.output import Output
+from sansdimse_apps.serve import Exists, StoreInFolder
+from sansdimse_files import client_context, kinds
+from sansdimse_socket import AssociationLost, associate
 
 HOST = "127.0.0.1"
 CT = Path(str(get_testdata_file("CT_small.dcm", download=False)))
@@ -99,13 +103,18 @@ def test_stores_and_ends_by_a_signal(number: int, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert [path.name for path in folder.iterdir()] == [CT_NAME]
     assert data_set(folder / CT_NAME) == data_set(CT)
-    assert [record["event"] for record in server.said] == ["listening", "stored", "ended", "stopping", "stopped"]
+    assert [record["event"] for record in server.said] == [
+        *("listening", "stored", "operation", "ended", "stopping", "stopped")
+    ]
     stored = server.until("stored")
     assert stored["path"] == str(folder / CT_NAME)
     assert stored["calling"] == "SOMEBODY"
     assert stored["sop_instance_uid"] == CT_HEADER.sop_instance_uid
     ended = server.until("ended")
     assert (ended["outcome"], ended["deviations"]) == ("released", [])
+    assert (ended["calling"], ended["operations"], ended["messages_received"]) == ("SOMEBODY", 1, 1)
+    operation = server.until("operation")
+    assert (operation["service"], operation["by"], operation["ending"]) == ("C-STORE", "peer", "answered")
     assert server.until("stopped")["stored"] == 1
 
 
@@ -154,6 +163,59 @@ def test_no_more_associations_than_asked_for(tmp_path: Path, sansdimse: Any) -> 
         while (code := sansdimse("echo", HOST, server.port).code) == 4:
             pass  # the first one's place is free a moment after its end was told
     assert code == 0
+
+
+def test_no_more_associations_of_one_host_than_asked_for(tmp_path: Path, sansdimse: Any) -> None:
+    with (
+        serving(tmp_path, "--max-associations-per-address", "1") as server,
+        associate(HOST, server.port, contexts=[VERIFICATION]),
+    ):
+        done = sansdimse("echo", HOST, server.port)
+    assert done.code == 4
+    assert "local limit exceeded" in done.err
+
+
+@pytest.mark.parametrize(("network", "code"), [("127.0.0.0/8", 0), ("10.0.0.0/8", 4), ("::1", 4)])
+def test_only_the_networks_asked_for_are_let_in(network: str, code: int, tmp_path: Path, sansdimse: Any) -> None:
+    with serving(tmp_path, "--allow-address", "192.0.2.1", "--allow-address", network) as server:
+        assert sansdimse("echo", HOST, server.port).code == code
+
+
+def test_a_window_is_agreed_to(tmp_path: Path) -> None:
+    with serving(tmp_path, "--window", "4") as server:
+        wanted = AsynchronousOperationsWindow(9, 9)
+        with associate(HOST, server.port, contexts=contexts(CT), window=wanted) as peer:
+            assert peer.info.agreement.invoke_window == 4
+            assert [int(answer) for _, answer in peer.c_store_each([CT] * 8)] == [0] * 8
+
+
+def test_with_tls_and_certificates_of_clients(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in (HOST, "client"):
+        ca.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    options = ["--tls-cert", f"{tmp_path / HOST}.pem", "--tls-ca", f"{tmp_path / 'ca.pem'}", "--require-client-cert"]
+    with serving(tmp_path / "received", *options) as server:
+        assert server.until("listening")["tls"] is True
+        context = client_context(ca=tmp_path / "ca.pem", certificate=tmp_path / "client.pem")
+        assert send(server.port, tls=context) == [0]
+        with pytest.raises(AssociationLost) as lost:
+            send(server.port, tls=client_context(ca=tmp_path / "ca.pem"))
+        assert server.end()[0] == 0
+    assert "TLS: " in (lost.value.outcome.error or "")
+    assert [path.name for path in (tmp_path / "received").iterdir()] == [CT_NAME]
+    errors = [record["text"] for record in server.said if record["event"] == "ended" and not record["clean"]]
+    assert len(errors) == 1
+    assert "showed no certificate" in errors[0]
+
+
+def test_who_is_cut_to_make_room_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for as_json in (False, True):
+        service = StoreInFolder(tmp_path, Output(as_json), exists=Exists.KEEP, fsync=False)
+        service.watch(ConnectionCut("192.0.2.1:7", "over the budget"))
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"event": "cut", "address": "192.0.2.1:7", "text": "over the budget"}
+    assert err == "cut the connection of 192.0.2.1:7: over the budget\n" * 2
 
 
 @pytest.mark.parametrize(
@@ -350,6 +412,11 @@ def test_bad_arguments(tmp_path: Path, sansdimse: Any) -> None:
         ["-pdu", "5"],
         ["--allow-calling", "A\\B"],
         ["--exists", "maybe"],
+        ["--allow-address", "10.1.0.0/99"],
+        ["--allow-address", "localhost"],
+        ["--window", "0"],
+        ["--max-associations-per-address", "0"],
+        ["--require-client-cert"],
         [],
     ):
         assert sansdimse("serve", tmp_path, *arguments, *(["--port", "0"] if arguments else [])).code == 2

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from interop import peers
-from sansdimse import VERIFICATION
+from sansdimse import VERIFICATION, AsynchronousOperationsWindow
 from sansdimse.dataset import DatasetError, Instance, read_part10_header
 from sansdimse.peer.handlers import Failure
 from sansdimse.uids import JPEG_2000
 from sansdimse_apps.outcomes import ExitCode
-from sansdimse_apps.store import exit_code
+from sansdimse_apps.selection import Candidate
+from sansdimse_apps.store import _UnderWay, exit_code
 from sansdimse_files import open_instance
 from sansdimse_socket import Peer
 from sansdimse_socket import link as socket_link
@@ -81,15 +85,14 @@ def test_priority_goes_out(sansdimse: Any, serving: Any, service: Any, files: li
 
 
 def test_as_many_associations_as_the_plan_has(
-    sansdimse: Any, serving: Any, service: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], ends: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sansdimse.ul.plan.MOST_CONTEXTS", 2)
-    ended = []
-    with serving(service(), on_end=lambda engine, address, outcome: ended.append(outcome)) as server:
+    with serving(service(), watch=ends) as server:
         done = sansdimse("store", HOST, server.port, *files)
     assert done.code == 0
-    assert len(ended) == 2
-    assert all(outcome.clean for outcome in ended)
+    assert len(ends) == 2
+    assert all(each.outcome.clean for each in ends)
 
 
 def test_a_failure_status(sansdimse: Any, serving: Any, service: Any, files: list[Path]) -> None:
@@ -244,20 +247,113 @@ def test_a_file_that_fails_in_its_middle_costs_only_itself(
     assert {data for _, data in keep.received} == {data_set(path) for path in files[1:]}
 
 
+# ---------------------------------------------------------------- several outstanding at once
+
+WINDOW = AsynchronousOperationsWindow(4, 1)
+
+
+@pytest.fixture
+def many(files: list[Path], tmp_path: Path) -> list[Path]:
+    """Ten files."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    return [Path(shutil.copy(files[0], folder / f"{number}.dcm")) for number in range(10)]
+
+
+def states(done: Any) -> list[tuple[str, str]]:
+    """What became of each file, in the order in which it was told."""
+    return [(Path(each["path"]).stem, each["state"]) for each in done.records if each["event"] == "file"]
+
+
+def test_a_window_is_used_and_results_come_in_the_order_of_the_files(
+    sansdimse: Any, serving: Any, service: Any, many: list[Path], ends: Any
+) -> None:
+    with serving(service(), window=WINDOW, watch=ends) as server:
+        done = sansdimse("store", HOST, server.port, *many, "--window", 4, "--json")
+    assert done.code == 0
+    assert states(done) == [(str(number), "stored") for number in range(10)]
+    assert done.record("association")["operations"] == 10
+    assert [each.outcome.clean for each in ends] == [True]
+
+
+def test_those_in_doubt_when_the_association_was_lost_are_failed_and_the_others_go_on(
+    sansdimse: Any, serving: Any, service: Any, many: list[Path]
+) -> None:
+    keep = service()
+    keep.stores = 0
+
+    def answer(store: Any) -> int:
+        keep.stores += 1
+        if keep.stores == 4:
+            store.abort()
+        return 0
+
+    keep.answer = answer
+    with serving(keep, window=WINDOW) as server:
+        done = sansdimse("store", HOST, server.port, *many, "--window", 4, "--json")
+    assert done.code == 6
+    told = states(done)
+    assert sorted(name for name, _ in told) == sorted(path.stem for path in many), "each once"
+    assert told[:3] == [("0", "stored"), ("1", "stored"), ("2", "stored")]
+    failed = [name for name, state in told if state == "failed"]
+    assert failed[0] == "3"
+    assert 1 <= len(failed) <= WINDOW.invoked
+    assert {state for name, state in told if name not in failed} == {"stored"}
+
+
+def test_a_file_that_fails_in_its_middle_costs_only_itself_with_a_window_too(
+    sansdimse: Any, serving: Any, service: Any, many: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def opened(path: Path) -> Iterator[Instance]:
+        with open_instance(path) as instance:
+            if path != many[5]:
+                yield instance
+                return
+
+            def pieces() -> Iterator[bytes]:
+                yield bytes(1000)
+                raise DatasetError(f"{path}: the file has become shorter")
+
+            yield replace(instance, length=None, pieces=pieces)
+
+    monkeypatch.setattr(socket_link, "open_instance", opened)
+    with serving(service(), window=WINDOW) as server:
+        done = sansdimse("store", HOST, server.port, *many, "--window", 4, "--json")
+    assert done.code == 6
+    assert sorted(states(done)) == [(str(number), "failed" if number == 5 else "stored") for number in range(10)]
+
+
+def test_a_later_result_is_told_though_one_before_it_never_came() -> None:
+    candidates = [Candidate(Path(name), None, 1) for name in "abcde"]  # type: ignore[arg-type]
+    waiting = deque(candidates)
+    shown: list[int] = []
+    under_way = _UnderWay(waiting, SimpleNamespace(show=shown.append))  # type: ignore[arg-type]
+    taken = under_way.paths()
+    for name, sent in zip("abcd", (5, 7, 11, 13), strict=True):
+        assert next(taken) == Path(name)
+        under_way.show(Path(name), sent)
+    assert shown == [5, 12, 23, 36]
+    assert under_way.take(Path("a")).candidate is candidates[0]
+    assert under_way.take(Path("c")).candidate is candidates[2]
+    assert [file.candidate.path.name for file in under_way.take_in_doubt([Path("b")])] == ["b"]
+    under_way.give_back()
+    assert list(waiting) == candidates[3:]
+
+
 def test_interrupted(
-    sansdimse: Any, serving: Any, service: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+    sansdimse: Any, serving: Any, service: Any, files: list[Path], ends: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Peer, "c_store", interrupt)
-    ended = []
-    with serving(service(), on_end=lambda engine, address, outcome: ended.append(outcome)) as server:
+    monkeypatch.setattr(Peer, "c_store_each", interrupt)
+    with serving(service(), watch=ends) as server:
         done = sansdimse("store", HOST, server.port, *files)
     assert done.code == 130
     assert "0 of 3 files stored" in done.out
     assert "3 not sent" in done.out
-    assert [outcome.kind.value for outcome in ended] == ["aborted"]
+    assert [each.outcome.kind.value for each in ends] == ["aborted"]
 
 
 def test_exit_codes() -> None:

@@ -21,6 +21,7 @@ from sansdimse.dimse.fragments import (
     DataReceived,
     Fragmenter,
     command_pdus,
+    data_set_pdus,
 )
 from sansdimse.dimse.messages import CEchoRQ, CEchoRSP, CFindRQ, CStoreRQ, CStoreRSP
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
@@ -193,13 +194,23 @@ class TestFragmenter:
     def test_what_leaves_no_room(self, context_id: int, maximum: int) -> None:
         with pytest.raises(LocalProtocolError):
             Fragmenter(context_id, maximum)
-        with pytest.raises(LocalProtocolError):
-            command_pdus(context_id, b"ab", maximum)
+        for pdus in (command_pdus, data_set_pdus):
+            with pytest.raises(LocalProtocolError):
+                pdus(context_id, b"ab", maximum)
 
-    @pytest.mark.parametrize("command", [b"", b"abc"])
-    def test_what_is_no_command_set(self, command: bytes) -> None:
-        with pytest.raises(LocalProtocolError):
-            command_pdus(1, command, 100)
+    @pytest.mark.parametrize("content", [b"", b"abc"])
+    def test_what_is_no_command_set_and_no_data_set(self, content: bytes) -> None:
+        with pytest.raises(LocalProtocolError, match=f"a command set of {len(content)} bytes"):
+            command_pdus(1, content, 100)
+        with pytest.raises(LocalProtocolError, match=f"a data set of {len(content)} bytes"):
+            data_set_pdus(1, content, 100)
+
+    @given(st.binary(min_size=1, max_size=300), maxima)
+    def test_a_whole_data_set_is_cut_as_one_that_is_pushed(self, half: bytes, maximum: int) -> None:
+        content = half + half
+        assert b"".join(data_set_pdus(5, content, maximum)) == b"".join(
+            chain.from_iterable(Fragmenter(5, maximum).push(content, True))
+        )
 
     def test_commands_are_cut_too(self) -> None:
         assert command_pdus(5, b"abcdef", 11) == [

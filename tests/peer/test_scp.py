@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from engine_pair import ABORT, CT, INSTANCE, command, data, echo_rq, requestor, store_rq
+from engine_pair import ABORT, CT, INSTANCE, QUERY, acceptor, command, data, echo_rq, find_rq, requestor, store_rq
 from memory_link import Alone, Joined, content, instance, nothing_left
 from sansdimse.dataset import encode, read_part10_header
 from sansdimse.dimse.messages import CEchoRSP, CStoreRQ, CStoreRSP
@@ -19,7 +19,7 @@ from sansdimse.errors import LocalProtocolError
 from sansdimse.events import CancelRequested
 from sansdimse.outcome import Outcome, OutcomeKind, Side
 from sansdimse.peer import blocking
-from sansdimse.peer.handlers import Failure
+from sansdimse.peer.handlers import NO_STATUS, Failure
 from sansdimse.peer.scp import NOT_A_STATUS, UNDECODABLE, UNHANDLED, Echo, Store
 from sansdimse.peer.session import AssociationLost
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
@@ -30,6 +30,10 @@ PIECES = [b"one!", b"two!", b"end!"]
 STORE = [store_rq(), *[data(3, piece, is_last=piece is PIECES[-1]) for piece in PIECES]]
 
 Handler = Callable[[Any], Any]
+
+STATUS = Dataset()
+STATUS.Status = 0xA900
+STATUS.ErrorComment = "no"
 
 
 def served(name: str, handler: Handler) -> SimpleNamespace:
@@ -123,6 +127,8 @@ STORES: list[tuple[str, tuple[Handler, Handler], int, str | None, int]] = [
     ("returns True", returning(True), NOT_A_STATUS, None, 1),
     ("returns too large a number", returning(0x10000), NOT_A_STATUS, None, 1),
     ("returns Pending", returning(0xFF00), NOT_A_STATUS, None, 1),
+    ("returns a data set as status", returning(STATUS), 0xA900, "no", 0),
+    ("returns a data set without status", returning(Dataset()), NO_STATUS, None, 1),
     ("raises", raising(ZeroDivisionError("secret")), UNHANDLED, None, 1),
     ("raises what looks like ours", raising(LocalProtocolError("mine")), UNHANDLED, None, 1),
     ("loses another association", raising(lost_elsewhere()), UNHANDLED, None, 1),
@@ -444,3 +450,30 @@ def test_an_empty_last_piece_is_no_piece_and_other_events_are_passed_over() -> N
     alone.raw.send(*STORE[1:3], data(3, b""))
     assert got == PIECES[:2]
     assert [response.status for response in alone.raw.said()] == [0]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_all_pieces_that_have_arrived_are_given_at_once_and_nothing_else(together: bool) -> None:
+    got: list[list[bytes]] = []
+
+    async def c_store(store: Store) -> int:
+        store._inbox.put(CancelRequested(1, store._operation))  # behind the pieces that are there
+        while pieces := await store.pieces():
+            got.append([bytes(piece) for piece in pieces])
+        return 0
+
+    alone = Alone(served("c_store", c_store))
+    for parts in [[*STORE[:3], data(3, b"")]] if together else [STORE[:3], [data(3, b"")]]:
+        alone.raw.send(*parts)
+        assert got == [PIECES[:2]]
+    assert [response.status for response in alone.raw.said()] == [0]
+
+
+def test_a_find_is_served_by_its_own_conversation() -> None:
+    async def c_find(find: Any) -> list[bytes]:
+        return [b"match."]
+
+    alone = Alone(served("c_find", c_find), config=acceptor(QUERY), other=requestor(QUERY))
+    alone.raw.send(find_rq(1))
+    pending, match, final = alone.raw.said()
+    assert (pending.status, match, final.status) == (0xFF00, b"match.", 0)

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import pytest
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 
-from engine_pair import ABORT, CT, MR, RELEASE_RP, RELEASE_RQ, acceptor, echo_rsp, requestor, store_rsp
+from engine_pair import ABORT, FIND, QUERY, RELEASE_RP, RELEASE_RQ, acceptor, echo_rsp, find_rsp, requestor, store_rsp
 from memory_link import Alone, Anything, Cancelled, Joined, content, instance, nothing_left
-from sansdimse.dataset import DatasetError, Instance, decode
-from sansdimse.dimse.messages import CStoreRQ, Priority
-from sansdimse.errors import LocalProtocolError
+from sansdimse.dataset import Dataset, encode
+from sansdimse.dimse.messages import CCancelRQ, CFindRQ, CStoreRQ, Priority
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind, Side
 from sansdimse.peer.scp import Store
 from sansdimse.peer.scu import Answer, Peer
 from sansdimse.peer.session import AssociationLost
-from sansdimse.uids import (
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-    EXPLICIT_VR_LITTLE_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    VERIFICATION,
-)
+from sansdimse.peer.watch import Ending
+from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from sansdimse.ul.items import AsynchronousOperationsWindow
-from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
 from sansdimse.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
-JPEG = "1.2.840.10008.1.2.4.50"
 SMALL = 40_000  # what the wire holds, so that a sender has to wait
 
 
@@ -47,23 +36,6 @@ class Uids:
     async def c_store(self, store: Store) -> int:
         self.got.append((store.request, store.transfer_syntax_uid, await store.read()))
         return self.status
-
-
-def in_syntaxes(service: object, *syntaxes: str, accepted: tuple[str, ...] | None = None) -> Joined:
-    contexts = (VERIFICATION, *(PresentationContext(CT, (syntax,)) for syntax in syntaxes))
-    return Joined(
-        service,
-        ours=Requestor("ME", "YOU", contexts),
-        theirs=Acceptor("YOU", (VERIFICATION, PresentationContext(CT, accepted or syntaxes))),
-    )
-
-
-def dataset() -> Dataset:
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID, ds.PatientName, ds.Rows = CT, "1.2.3", "A^B", 7
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = EXPLICIT_VR_LITTLE_ENDIAN
-    return ds
 
 
 # ---------------------------------------------------------------- what is sent, and what is answered
@@ -99,134 +71,23 @@ def test_the_command_says_what_was_asked_for() -> None:
     assert request.move_originator_message_id == 9
 
 
-def test_a_data_set_is_encoded_and_sent() -> None:
-    service = Uids()
-    joined = Joined(service)
-    assert joined.loop.call(joined.peer.c_store(dataset())) == 0
-    ((_, syntax, data),) = service.got
-    assert decode(data, syntax) == dataset()
-
-
-def test_a_data_set_that_is_no_instance_is_told_before_anything_is_sent() -> None:
-    joined = Joined()
-    with pytest.raises(DatasetError, match="SOP Class UID"):
-        joined.loop.call(joined.peer.c_store(Dataset()))
-    assert joined.scu.engine.outstanding == ()
-    assert joined.loop.call(joined.peer.c_echo()) == 0
-
-
-def test_a_file_is_opened_while_it_is_sent() -> None:
-    service = Anything()
-    joined = Joined(service, capacity=SMALL)
-    joined.scu_link.files["a.dcm"] = instance(300_000)
-    store = joined.loop.spawn(joined.peer.c_store("a.dcm"))
-    joined.loop.run(lambda: bool(joined.there.data))
-    assert joined.scu_link.opened == 1
-    joined.loop.run()
-    assert store.result() == 0
-    assert joined.scu_link.opened == 0
-    assert service.stored == {"1.2.3.4": content(300_000)}
-
-
-def test_progress_is_told_in_bytes_of_the_data_set() -> None:
-    joined = Joined(capacity=SMALL)
-    told: list[int] = []
-    joined.loop.call(joined.peer.c_store(instance(200_000, piece=60_000), progress=told.append))
-    assert told == [60_000, 120_000, 180_000, 200_000]
-
-
-def test_a_peer_that_takes_little_in_a_pdu_is_given_little_at_once() -> None:
-    """Each PDU costs some hundred bytes of ours: 256 KiB in PDUs of 8 bytes would be 47 MB."""
-    joined = Joined(theirs=acceptor(maximum_length=8))
-    told: list[int] = []
-    assert joined.loop.call(joined.peer.c_store(instance(10_000), progress=told.append)) == 0
-    assert told == [4096, 8192, 10_000]
-
-
-@pytest.mark.parametrize("pieces", [[], [b""], [b"", b"ab", b"", memoryview(b"cd"), b""], [b"a", b"bcd"]])
-def test_pieces_may_be_cut_anyhow_and_be_empty(pieces: list[bytes]) -> None:
-    service = Anything()
-    joined = Joined(service)
-    source = Instance(CT, "1.2.3.4", EXPLICIT_VR_LITTLE_ENDIAN, None, lambda: iter(pieces))
-    assert joined.loop.call(joined.peer.c_store(source)) == 0
-    assert service.stored == {"1.2.3.4": b"".join(pieces)}
-
-
-# ---------------------------------------------------------------- in which transfer syntax
-
-
-def test_an_instance_goes_out_in_its_own_transfer_syntax_if_it_can() -> None:
-    service = Uids()
-    joined = in_syntaxes(service, IMPLICIT_VR_LITTLE_ENDIAN, JPEG)
-    source = replace(instance(), transfer_syntax_uid=JPEG)
-    assert joined.loop.call(joined.peer.c_store(source)) == 0
-    assert service.got[0][1:] == (JPEG, content(1000))
-
-
-@pytest.mark.parametrize(
-    ("accepted", "taken"),
-    [
-        ((IMPLICIT_VR_LITTLE_ENDIAN,), IMPLICIT_VR_LITTLE_ENDIAN),
-        ((EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN), IMPLICIT_VR_LITTLE_ENDIAN),
-        ((JPEG, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN), DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN),
-    ],
-)
-def test_between_the_uncompressed_syntaxes_it_is_converted(accepted: tuple[str, ...], taken: str) -> None:
-    service = Uids()
-    joined = in_syntaxes(service, *accepted)
-    assert joined.loop.call(joined.peer.c_store(dataset())) == 0
-    ((_, syntax, data),) = service.got
-    assert syntax == taken
-    assert decode(data, syntax) == dataset()
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        (replace(instance(), transfer_syntax_uid=JPEG), "JPEG Baseline .* cannot be sent .* takes it in: Explicit VR"),
-        (replace(instance(), sop_class_uid=MR), "the peer refused its presentation contexts .abstract syntax not"),
-        (replace(instance(), sop_class_uid="1.2.3"), "no presentation context for it was proposed"),
-    ],
-)
-def test_what_cannot_be_sent_is_told_with_what_would_do(source: Instance, message: str) -> None:
-    joined = Joined()
-    with pytest.raises(LocalProtocolError, match=message):
-        joined.loop.call(joined.peer.c_store(source))
-    assert joined.loop.call(joined.peer.c_echo()) == 0
-    assert nothing_left(joined.scu)
-
-
-def test_a_context_in_which_we_are_not_the_scu_cannot_be_used() -> None:
-    contexts = (VERIFICATION, PresentationContext(CT, scu=False, scp=True))
-    joined = Joined(ours=Requestor("ME", "YOU", contexts), theirs=acceptor())
-    with pytest.raises(LocalProtocolError, match="not for us to send"):
-        joined.loop.call(joined.peer.c_store(instance()))
+def test_a_pending_that_is_none_is_waited_through() -> None:
+    alone = Alone()
+    echo = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    alone.raw.send(echo_rsp(1, status=0xFF00))
+    assert not echo.done
+    alone.raw.send(echo_rsp(1))
+    assert echo.result() == 0
 
 
 # ---------------------------------------------------------------- many
 
 
-async def collect(peer: Peer, sources: list[Any], got: list[Any], **settings: Any) -> None:
+async def collect(peer: Peer, sources: Iterable[Any], got: list[Any], **settings: Any) -> None:
     async with peer.c_store_each(sources, **settings) as results:
         async for source, answer in results:
             got.append((source, answer))
-
-
-def test_many_are_stored_in_their_order_and_those_that_cannot_be_are_told() -> None:
-    service = Uids(0xB000)
-    joined = Joined(service)
-    odd = Instance(MR, "1.2.5", EXPLICIT_VR_LITTLE_ENDIAN, 2, lambda: iter([b"ab"]))
-    files = {"a": instance(10), "b": FileNotFoundError("b"), "c": DatasetError("c"), "d": odd, "e": instance(20)}
-    joined.scu_link.files.update(files)
-    got: list[Any] = []
-    joined.loop.call(collect(joined.peer, list(files), got, priority=Priority.LOW))
-    assert [source for source, _ in got] == list(files)
-    answers = [answer for _, answer in got]
-    assert answers[0] == answers[4] == 0xB000
-    assert answers[1:3] == [files["b"], files["c"]]
-    assert isinstance(answers[3], LocalProtocolError)
-    assert [request.priority for request, _, _ in service.got] == [Priority.LOW] * 2
-    assert joined.scu_link.opened == 0
 
 
 def test_what_ends_the_association_ends_the_many() -> None:
@@ -244,147 +105,17 @@ def test_what_ends_the_association_ends_the_many() -> None:
     assert not joined.reports
 
 
-def test_leaving_the_many_early_is_no_harm() -> None:
-    service = Uids()
-    joined = Joined(service)
-
-    async def first_only() -> Any:
-        async with joined.peer.c_store_each([instance(), instance()]) as results:
-            return await anext(results)
-
-    assert joined.loop.call(first_only())[1] == 0
-    assert len(service.got) == 1
-    assert joined.loop.call(joined.peer.c_echo()) == 0
-
-
-# ---------------------------------------------------------------- sources that fail
-
-
-def failing(after: int, error: Exception) -> Instance:
-    def pieces() -> Iterator[bytes]:
-        yield bytes(after)
-        raise error
-
-    return Instance(CT, "1.2.3.4", EXPLICIT_VR_LITTLE_ENDIAN, None, pieces)
-
-
-@pytest.mark.parametrize("error", [OSError("disk"), DatasetError("shorter"), ValueError("user's own")])
-@pytest.mark.parametrize("each", [False, True])
-def test_a_source_that_fails_in_the_middle_aborts(error: Exception, each: bool) -> None:
-    service = Anything()
-    joined = Joined(service)
-    got: list[Any] = []
-    source = failing(100_000, error)
-    joined.scu_link.files["a"] = source
-    with pytest.raises(type(error)) as raised:
-        joined.loop.finish(collect(joined.peer, ["a"], got) if each else joined.peer.c_store("a"))
-    assert raised.value is error
-    joined.loop.run()
-    for session, by in ((joined.scu, Side.LOCAL), (joined.scp, Side.PEER)):
-        assert session.outcome is not None
-        assert (session.outcome.kind, session.outcome.by) == (OutcomeKind.ABORTED, by)
-        assert nothing_left(session)
-    assert got == []
-    assert service.stored == {}
-    assert joined.scu_link.opened == 0
-
-
-def test_a_data_set_of_odd_length_aborts() -> None:
-    joined = Joined()
-    source = Instance(CT, "1.2.3.4", EXPLICIT_VR_LITTLE_ENDIAN, None, lambda: iter([b"abc"]))
-    with pytest.raises(LocalProtocolError, match="odd"):
-        joined.loop.call(joined.peer.c_store(source))
-    assert joined.peer.outcome is not None
-    assert joined.peer.outcome.kind is OutcomeKind.ABORTED
-
-
-def test_a_progress_that_raises_aborts() -> None:
-    joined = Joined()
-
-    def stop(sent: int) -> None:
+def test_what_the_sources_raise_is_raised_after_what_is_known() -> None:
+    def broken() -> Iterator[Any]:
+        yield instance()
         raise ZeroDivisionError
 
+    joined = Joined()
+    got: list[Any] = []
     with pytest.raises(ZeroDivisionError):
-        joined.loop.call(joined.peer.c_store(instance(), progress=stop))
-    assert joined.peer.outcome is not None
-
-
-# ---------------------------------------------------------------- output is held
-
-
-@pytest.mark.parametrize("window", [1, 3])
-def test_a_sender_faster_than_the_wire_is_held_at_the_high_water(window: int) -> None:
-    """Also by what the store before it has left: its last PDU may go above the mark."""
-    asked = AsynchronousOperationsWindow(window, window)
-    service = Anything()
-    limits = replace(Limits(), output_high_water=50_000)
-    joined = Joined(service, ours=requestor(window=asked, limits=limits), theirs=acceptor(window=asked), capacity=1000)
-    joined.scp_link._heard_all = True  # it does not read: what is unsent is what was let in
-    size = 4 * 131_066 - 2  # the last PDU is as long as the others
-    stores = [joined.loop.spawn(joined.peer.c_store(instance(size, f"1.2.{n}", piece=20_000))) for n in range(3)]
-    joined.loop.run()
-    assert 50_000 <= joined.scu.engine.bytes_unsent < 50_000 + 131_072 + 20_000
-    joined.scp_link._heard_all = False
-    joined.loop.run()
-    assert [store.result() for store in stores] == [0, 0, 0]
-    assert service.stored == {f"1.2.{n}": content(size) for n in range(3)}
-    assert joined.scu_link.highest_unsent < 50_000 + 2 * 131_072
-
-
-def test_a_store_may_come_at_any_moment_of_another() -> None:
-    asked = AsynchronousOperationsWindow(2, 2)
-    for moment in range(40):
-        service = Anything()
-        joined = Joined(service, ours=requestor(window=asked), theirs=acceptor(window=asked), capacity=SMALL)
-        first = joined.loop.spawn(joined.peer.c_store(instance(100_000, "1.1")))
-        steps = iter(range(moment))
-        joined.loop.run(lambda steps=steps: next(steps, None) is None)  # type: ignore[misc]
-        second = joined.loop.spawn(joined.peer.c_store(instance(100_000, "1.2")))
-        joined.loop.run()
-        assert first.result() == second.result() == 0
-        assert service.stored == {"1.1": content(100_000), "1.2": content(100_000)}
-        assert all(map(nothing_left, joined.sessions))
-
-
-# ---------------------------------------------------------------- answers that come early
-
-
-def test_a_failure_that_comes_early_cuts_the_data_set() -> None:
-    alone = Alone(capacity=1000)
-    store = alone.loop.spawn(alone.peer.c_store(instance(3_000_000)))
-    alone.loop.run()
-    alone.raw.send(store_rsp(1, status=0xA700))
-    alone.out.capacity = 1 << 40
-    request, data = alone.raw.said()
-    assert store.result() == 0xA700
-    assert isinstance(request, CStoreRQ)
-    assert data == content(3_000_000)[: len(data)]
-    assert 0 < len(data) < 3_000_000
-    echo = alone.loop.spawn(alone.peer.c_echo())
-    alone.loop.run()
-    alone.raw.send(echo_rsp(2))
-    assert echo.result() == 0
-
-
-def test_a_success_that_comes_early_lets_the_data_set_go_on() -> None:
-    alone = Alone(capacity=1000)
-    store = alone.loop.spawn(alone.peer.c_store(instance(1_000_000)))
-    alone.loop.run()
-    alone.raw.send(store_rsp(1, status=0xB000))
-    assert not store.done
-    alone.out.capacity = 1 << 40
-    assert alone.raw.said()[1] == content(1_000_000)
-    assert store.result() == 0xB000
-
-
-def test_a_pending_that_is_none_is_waited_through() -> None:
-    alone = Alone()
-    echo = alone.loop.spawn(alone.peer.c_echo())
-    alone.loop.run()
-    alone.raw.send(echo_rsp(1, status=0xFF00))
-    assert not echo.done
-    alone.raw.send(echo_rsp(1))
-    assert echo.result() == 0
+        joined.loop.call(collect(joined.peer, broken(), got))
+    assert [answer for _, answer in got] == [0]
+    assert joined.loop.call(joined.peer.c_echo()) == 0
 
 
 # ---------------------------------------------------------------- the peer ends it
@@ -575,6 +306,32 @@ def test_cancelled_at_any_await_the_association_is_usable_or_says_why_not(name: 
         assert ends[-1] == "usable"
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_find_is_a_context_with_its_matches(leaves: bool, raw: bool) -> None:
+    async def ask(peer: Peer) -> list[object]:
+        async with peer.c_find(FIND, query, raw=raw, priority=Priority.LOW) as matches:
+            kept: list[object] = []
+            async for match in matches:
+                kept.append(match)
+                if leaves:
+                    break
+        return [*kept, matches.answer]
+
+    query = Dataset()
+    query.PatientID = "7"
+    encoded = encode(query, EXPLICIT_VR_LITTLE_ENDIAN)
+    alone = Alone(config=requestor(QUERY), other=acceptor(QUERY))
+    task = alone.loop.spawn(ask(alone.peer))
+    request = CFindRQ(message_id=1, affected_sop_class_uid=FIND, priority=Priority.LOW)
+    assert alone.raw.said() == [request, encoded]
+    alone.raw.send(find_rsp(status=0xFF00, identifier=encoded))
+    assert alone.raw.said() == ([CCancelRQ(message_id_being_responded_to=1)] if leaves else [])
+    alone.raw.send(find_rsp())
+    assert task.result() == [encoded if raw else query, None if leaves else 0]
+    assert nothing_left(alone.session)
+
+
 def test_a_cancelled_store_that_has_not_begun_is_taken_back() -> None:
     asked = AsynchronousOperationsWindow(2, 2)
     alone = Alone(config=requestor(window=asked), other=acceptor(window=asked), capacity=1000)
@@ -589,3 +346,28 @@ def test_a_cancelled_store_that_has_not_begun_is_taken_back() -> None:
     assert first.result() == 0
     request, _ = alone.raw.said()
     assert request.affected_sop_instance_uid == "1.0"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_what_was_given_up_is_told_when_it_is_drained_or_lost(answers: bool) -> None:
+    alone = Alone()
+    task = alone.loop.spawn(alone.peer.c_echo())
+    alone.loop.run()
+    assert alone.loop.call(alone.peer.drained()) == ()
+    task.cancel()
+    alone.loop.run()
+    assert isinstance(task.error, Cancelled)
+    drained = alone.loop.spawn(alone.peer.drained())
+    alone.loop.run()
+    assert not drained.done
+    if answers:
+        alone.raw.heard()
+        alone.raw.send(echo_rsp(1))
+        assert alone.loop.call(alone.peer.drained()) == drained.result()
+    else:
+        alone.loop.pass_time(30)  # Limits.cancel_drain
+        assert alone.raw.said()[-1] == AAbort(0, 0)
+        alone.raw.vanish()
+    (outcome,) = drained.result()
+    assert (outcome.service, outcome.by) == ("C-ECHO", Side.LOCAL)
+    assert (outcome.ending, outcome.status) == ((Ending.DRAINED, 0) if answers else (Ending.LOST, None))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from engine_pair import (
     ABORT,
     CT,
+    QUERY,
     RELEASE_RP,
     RELEASE_RQ,
     acceptor,
@@ -20,19 +23,33 @@ from engine_pair import (
     data,
     echo_rq,
     echo_rsp,
+    find_rq,
     requestor,
     store_rq,
     whole,
 )
-from memory_link import Alone, Anything, Cancelled, Joined, Signal, Task, content, instance, nothing_left
+from memory_link import Alone, Anything, Cancelled, Joined, Loop, Pipe, Signal, Task, content, instance, nothing_left
 from sansdimse.association import Association
-from sansdimse.dimse.messages import CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
+from sansdimse.deviations import Code
+from sansdimse.dimse.messages import CCancelRQ, CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
+from sansdimse.dimse.status import CANCEL, SUCCESS
+from sansdimse.events import FindRequested, ResponseReceived
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind, Side
 from sansdimse.peer.scp import Echo, Store
 from sansdimse.peer.scu import Peer
-from sansdimse.peer.session import AssociationLost, Session
+from sansdimse.peer.session import AssociationLost, Inbox, Session
+from sansdimse.peer.watch import (
+    AssociationEnded,
+    AssociationEstablished,
+    Ending,
+    OperationEnded,
+    OperationOutcome,
+    Statistics,
+)
 from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.negotiation import propose
+from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor, WhenIdle
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
@@ -306,18 +323,23 @@ def test_the_peer_goes_in_the_middle_of_its_store(
     assert alone.raw.hung_up_on
 
 
+@pytest.mark.parametrize("can_cancel", [False, True])
 @pytest.mark.parametrize("steps", range(5))
-def test_the_peer_releases_at_each_step_of_its_store(steps: int) -> None:
+def test_the_peer_releases_at_each_step_of_its_store(steps: int, can_cancel: bool) -> None:
     service = Lost()
     alone = Alone(service)
-    alone.raw.send(*STORE[:steps], RELEASE_RQ)
+    alone.link.can_cancel = can_cancel
+    for step in STORE[:steps]:
+        alone.raw.send(step)
+    alone.raw.send(RELEASE_RQ)
     outcome = alone.session.outcome
     assert outcome is not None
     assert (outcome.kind, outcome.by) == (OutcomeKind.RELEASED, Side.PEER)
     said = alone.raw.said()
     assert isinstance(said[-1], AReleaseRP)
     assert [message.status for message in said[:-1]] == ([0] if steps == 4 else [])
-    assert service.ends == ([] if steps == 0 else ["complete"] if steps == 4 else ["AssociationLost"])
+    lost = ["Cancelled" if can_cancel else "AssociationLost"]
+    assert service.ends == ([] if steps == 0 else ["complete"] if steps == 4 else lost)
     alone.raw.vanish()
     assert alone.loop.call(alone.session.end()).kind is OutcomeKind.RELEASED
     assert nothing_left(alone.session)
@@ -534,37 +556,112 @@ def test_a_handler_cancelled_at_any_await_leaves_an_answered_request(level: bool
 # ---------------------------------------------------------------- before, and the rest
 
 
+REQUEST = propose(requestor())
+
+
+def deciding(decide: Callable[[Session], Any], *, can_cancel: bool = True, **limits: Any) -> Alone:
+    """An acceptor with nobody there yet; ``decide`` is what it answers."""
+    alone = Alone(Gate(), config=acceptor(limits=replace(Limits(), **limits)), establish=False)
+    alone.session._decide = decide
+    alone.link.can_cancel = can_cancel
+    return alone
+
+
 def test_the_acceptor_decides_by_what_it_was_given() -> None:
-    def decide(engine: Association) -> AAssociateAC | AAssociateRJ:
-        assert isinstance(engine.proposed_answer(), AAssociateAC)
+    async def decide(session: Session) -> AAssociateAC | AAssociateRJ:
+        assert isinstance(session.engine.proposed_answer(), AAssociateAC)
         return AAssociateRJ(2, 3, 2)
 
-    alone = Alone(Gate(), establish=False)
-    alone.session._decide = decide
+    alone = deciding(decide)
     with pytest.raises(RuntimeError, match="not established"):
         alone.session.info()
-    engine = Association(requestor(), now=0.0)
-    engine.transport_opened(0.0)
-    engine.next_event()
-    alone.raw.send(b"".join(map(bytes, engine.data_to_send(0.0))))
+    with pytest.raises(RuntimeError, match="has not ended"):
+        alone.session.statistics()
+    alone.raw.send(REQUEST)
     assert alone.raw.said() == [AAssociateRJ(2, 3, 2)]
     alone.raw.vanish()
     assert alone.loop.call(alone.session.end()).kind is OutcomeKind.REJECTED
 
 
 def test_a_decision_that_fails_is_reported_and_the_association_rejected_for_now() -> None:
-    def decide(engine: Association) -> AAssociateAC | AAssociateRJ:
+    async def decide(session: Session) -> AAssociateAC | AAssociateRJ:
         raise ValueError("what was offered makes no sense")
 
-    alone = Alone(Gate(), establish=False)
-    told: list[tuple[BaseException, str]] = []
-    alone.session._decide, alone.session.report = decide, lambda error, where: told.append((error, where))
-    engine = Association(requestor(), now=0.0)
-    engine.transport_opened(0.0)
-    engine.next_event()
-    alone.raw.send(b"".join(map(bytes, engine.data_to_send(0.0))))
+    alone = deciding(decide)
+    alone.raw.send(REQUEST)
     assert alone.raw.said() == [AAssociateRJ(2, 1, 1)]
-    assert [(str(error), where) for error, where in told] == [("what was offered makes no sense", "A-ASSOCIATE-RQ")]
+    assert [(str(error), where) for error, where in alone.reports] == [
+        ("what was offered makes no sense", "A-ASSOCIATE-RQ")
+    ]
+
+
+class Slow:
+    """A decision that takes its time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.cancelled = 0
+        self.signal: Signal | None = None
+
+    async def __call__(self, session: Session) -> AAssociateAC | AAssociateRJ:
+        self.asked += 1
+        signal: Any = session.link.signal()
+        self.signal = signal
+        try:
+            await signal.wait()
+        except Cancelled:
+            self.cancelled += 1
+            raise
+        return session.engine.proposed_answer()
+
+    def decide(self) -> None:
+        assert self.signal is not None
+        self.signal.set()
+
+
+def test_a_decision_may_take_its_time() -> None:
+    slow = Slow()
+    alone = deciding(slow)
+    told: list[Any] = []
+    alone.session._watch = told.append
+    alone.raw.send(REQUEST)
+    assert (alone.raw.said(), alone.engine.state, slow.asked) == ([], State.STA3, 1)
+    alone.loop.pass_time((Limits().local_answer or 0) - 1)
+    slow.decide()
+    (accepted,) = alone.raw.said()
+    assert isinstance(accepted, AAssociateAC)
+    assert told == [AssociationEstablished(alone.session.info())]
+    alone.raw.send(echo_rq(1))
+    assert alone.engine.state is State.STA6
+
+
+@pytest.mark.parametrize("can_cancel", [False, True])
+@pytest.mark.parametrize("end", ["abort", "close", "deadline", "our abort"])
+def test_who_does_not_wait_for_the_decision_gets_none(end: str, can_cancel: bool) -> None:
+    slow = Slow()
+    alone = deciding(slow, can_cancel=can_cancel, local_answer=5.0)
+    alone.raw.send(REQUEST)
+    if end == "abort":
+        alone.raw.send(ABORT)
+    elif end == "close":
+        alone.raw.vanish()
+    elif end == "deadline":
+        alone.loop.pass_time(5.0)
+    else:
+        alone.session.abort()
+        alone.loop.run()
+    assert slow.cancelled == can_cancel
+    outcome = alone.session.outcome
+    assert outcome is not None
+    if end == "deadline":
+        assert outcome.timer is Timer.LOCAL_ANSWER
+    slow.decide()
+    said = alone.raw.said()
+    assert [type(pdu) for pdu in said] == ([AAbort] if end in ("deadline", "our abort") else [])
+    alone.raw.vanish()
+    assert alone.session.ended
+    assert not alone.loop.waiting
+    assert not alone.reports
 
 
 def test_a_rejected_association_is_lost_to_whoever_waits_for_it() -> None:
@@ -620,3 +717,457 @@ def test_by_default_reports_go_nowhere_and_the_proposed_answer_is_given() -> Non
     assert session.report(ValueError(), "") is None
     assert session.outcome is None
     assert not session.stalled
+
+
+# ---------------------------------------------------------------- room within the window
+
+
+class Order:
+    """Who invoked, in which order: of every request of ours that left, whose it was."""
+
+    def __init__(self, joined: Joined) -> None:
+        self._joined = joined
+        self.invoked: list[int] = []
+
+    async def ask(self, who: int, times: int) -> None:
+        session = self._joined.scu
+        for _ in range(times):
+            await session.room()
+            self.invoked.append(who)
+            operation = session.engine.c_echo()
+            inbox = session.open_inbox(operation)
+            session.link.kick()
+            while not operation.over:
+                await inbox.get()
+            session.close_inbox(operation)
+
+
+@pytest.mark.parametrize("window", [1, 2, 8])
+@pytest.mark.parametrize("conversations", [1, 3, 40])
+def test_room_is_given_first_come_first_served(window: int, conversations: int) -> None:
+    joined = windowed(Anything(), window)
+    order = Order(joined)
+    for who in range(conversations):
+        joined.loop.spawn(order.ask(who, 4))
+    joined.loop.run()
+    assert not joined.loop.waiting
+    assert order.invoked[:conversations] == list(range(conversations))
+    for upto in range(1, len(order.invoked) + 1):
+        counts = Counter(order.invoked[:upto])
+        least = min(counts[who] for who in range(conversations))
+        assert max(counts.values()) - least <= 1, "nobody asks again before all others had their turn"
+    assert len(joined.scu.line) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([1, 2, 8]),
+    st.lists(st.tuples(st.integers(1, 5), st.none() | st.integers(1, 6)), min_size=1, max_size=12),
+)
+def test_whoever_gives_up_waiting_holds_up_nobody(window: int, asking: list[tuple[int, int | None]]) -> None:
+    joined = windowed(Anything(), window)
+    order = Order(joined)
+    tasks = [
+        joined.loop.spawn(order.ask(who, times), cancel_at=cancel_at) for who, (times, cancel_at) in enumerate(asking)
+    ]
+    joined.loop.run()
+    assert not joined.loop.waiting
+    for who, (task, (times, _)) in enumerate(zip(tasks, asking, strict=True)):
+        assert task.cancelled or order.invoked.count(who) == times
+    assert len(joined.scu.line) == 0
+    assert joined.loop.call(joined.peer.c_echo()) == 0
+
+
+def test_room_is_for_established_associations() -> None:
+    alone = Alone(establish=False)
+    task = alone.loop.spawn(alone.session.room())
+    alone.loop.run()
+    assert not task.done
+    alone.establish()
+    alone.loop.run()
+    assert task.result() is None
+    lost = alone.loop.spawn(alone.peer.c_echo())
+    waits = alone.loop.spawn(alone.session.room())
+    alone.loop.run()
+    alone.raw.send(ABORT)
+    for each in (lost, waits):
+        with pytest.raises(AssociationLost):
+            each.result()
+    with pytest.raises(AssociationLost):
+        alone.loop.call(alone.session.room())
+
+
+def test_an_inbox_that_several_share_keeps_what_is_the_others_when_one_is_closed() -> None:
+    alone = Alone()
+    inbox = Inbox(alone.session)
+    one, other = (alone.engine.c_echo() if each else _echo_of(alone) for each in (True, False))
+    for operation in (one, other):
+        alone.session.open_inbox(operation, inbox)
+    for _ in range(MIB // 1024 + 10):
+        inbox.put(_answer_to(other))
+    assert alone.session.stalled
+    alone.session.close_inbox(one)
+    assert alone.session.stalled
+    assert inbox.events
+    alone.session.close_inbox(other)
+    assert not alone.session.stalled
+    assert not inbox.events
+
+
+def _echo_of(alone: Alone) -> Any:
+    """A second request where the window has room for one: it is never sent."""
+    engine = alone.engine
+    return type(engine.outstanding[0])(engine._invoker, engine.contexts[0], engine.outstanding[0].request)
+
+
+def _answer_to(operation: Any) -> ResponseReceived:
+    response = CEchoRSP(message_id_being_responded_to=1, affected_sop_class_uid="1.2.840.10008.1.1", status=0)
+    return ResponseReceived(SUCCESS, response, True, operation)
+
+
+# ---------------------------------------------------------------- idle for too long
+
+IDLE = 20.0
+
+
+def to_the_end(alone: Alone, most: int = 20) -> None:
+    """Let every deadline pass, one after the other, though the peer says nothing more."""
+    for _ in range(most):
+        if alone.session.ended:
+            return
+        due = alone.engine.next_timeout()
+        assert due is not None, "it would wait for ever"
+        alone.loop.pass_time(max(0.0, due - alone.loop.now))
+    raise AssertionError("it never ended")
+
+
+def idle(
+    when: WhenIdle, *, requests: bool, contexts: tuple[PresentationContext, ...] | None = None
+) -> tuple[Alone, list[Any]]:
+    """An association on which nothing happens, and what is told of it."""
+    settings_: dict[str, Any] = {"when_idle": when, "limits": replace(Limits(), idle=IDLE)}
+    if contexts is None:
+        alone = Alone(config=requestor(**settings_)) if requests else Alone(Gate(), config=acceptor(**settings_))
+    elif requests:
+        ours = Requestor("ME", "YOU", contexts, **settings_)
+        alone = Alone(config=ours, other=Acceptor("YOU", contexts))
+    else:
+        alone = Alone(Gate(), config=Acceptor("YOU", contexts, **settings_), other=Requestor("ME", "YOU", contexts))
+    told: list[Any] = []
+    alone.session._watch = told.append
+    return alone, told
+
+
+def ended(told: list[Any]) -> Statistics:
+    """The one end told."""
+    [statistics] = [each.statistics for each in told if isinstance(each, AssociationEnded)]
+    assert isinstance(told[-1], AssociationEnded), "and nothing after it"
+    return statistics
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_idle_is_aborted_by_the_engine(requests: bool) -> None:
+    alone, told = idle(WhenIdle.ABORT, requests=requests)
+    alone.loop.pass_time(IDLE - 1)
+    assert alone.session.outcome is None
+    alone.loop.pass_time(1)
+    (aborted,) = alone.raw.said()
+    assert isinstance(aborted, AAbort)
+    assert alone.session.outcome is not None
+    assert alone.session.outcome.timer is Timer.IDLE
+    to_the_end(alone)
+    assert ended(told).outcome.kind is OutcomeKind.TIMED_OUT
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_idle_is_released(requests: bool) -> None:
+    alone, told = idle(WhenIdle.RELEASE, requests=requests)
+    alone.loop.pass_time(IDLE)
+    assert alone.raw.said() == [AReleaseRQ()]
+    alone.raw.send(RELEASE_RP)
+    assert alone.session.ended
+    outcome = ended(told).outcome
+    assert (outcome.kind, outcome.by, outcome.clean) == (OutcomeKind.RELEASED, Side.LOCAL, True)
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_idle_is_echoed_for_as_long_as_the_peer_answers(requests: bool) -> None:
+    alone, told = idle(WhenIdle.ECHO, requests=requests)
+    for number in range(1, 6):
+        alone.loop.pass_time(IDLE)
+        (asked,) = alone.raw.said()
+        assert (type(asked).__name__, asked.message_id) == ("CEchoRQ", number)
+        alone.raw.send(echo_rsp(number, status=0 if number % 2 else 0x0122))  # any answer shows that it is there
+    assert alone.session.outcome is None
+    outcomes = [each.outcome for each in told if isinstance(each, OperationEnded)]
+    assert [(each.by, each.ending, each.service) for each in outcomes] == [(Side.LOCAL, Ending.ANSWERED, "C-ECHO")] * 5
+    assert nothing_left(alone.session)
+    alone.raw.send(RELEASE_RQ)
+    alone.raw.vanish()
+    assert ended(told).operations == 5
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_where_we_may_not_echo_idle_is_released(requests: bool) -> None:
+    contexts = (PresentationContext(CT),) if requests else (PresentationContext("1.2.840.10008.1.1"),)
+    alone, told = idle(WhenIdle.ECHO, requests=requests, contexts=contexts)
+    alone.loop.pass_time(IDLE)
+    assert alone.raw.said() == [AReleaseRQ()]
+    alone.raw.send(RELEASE_RP)
+    assert ended(told).outcome.kind is OutcomeKind.RELEASED
+
+
+@pytest.mark.parametrize("requests", [True, False])
+@pytest.mark.parametrize("when", WhenIdle)
+def test_idle_ends_though_the_peer_answers_nothing(when: WhenIdle, requests: bool) -> None:
+    alone, told = idle(when, requests=requests)
+    to_the_end(alone)
+    statistics = ended(told)
+    assert statistics.outcome.kind is OutcomeKind.TIMED_OUT
+    timers = {WhenIdle.ABORT: Timer.IDLE, WhenIdle.RELEASE: Timer.RELEASE, WhenIdle.ECHO: Timer.DIMSE_RESPONSE}
+    assert statistics.outcome.timer is timers[when]
+    endings = [each.outcome.ending for each in told if isinstance(each, OperationEnded)]
+    assert endings == ([Ending.LOST] if when is WhenIdle.ECHO else [])
+    assert statistics.operations == len(endings)
+    assert nothing_left(alone.session)
+    assert not alone.loop.waiting
+
+
+@pytest.mark.parametrize("when", WhenIdle)
+def test_who_works_is_not_idle(when: WhenIdle) -> None:
+    alone, _ = idle(when, requests=False)
+    gate: Any = alone.session._serve.args[0]  # type: ignore[union-attr]
+    for number in range(1, 5):
+        gate.open = False
+        alone.raw.send(echo_rq(number))
+        alone.loop.pass_time(IDLE * 2)
+        gate.let_on()
+        assert [message.message_id_being_responded_to for message in alone.raw.said()] == [number]
+        alone.loop.pass_time(IDLE - 1)
+        assert alone.raw.said() == []
+
+
+# ---------------------------------------------------------------- what is told of it all
+
+
+@pytest.mark.parametrize("asked", [[echo_rq(1)], STORE[:2]], ids=["echo", "store"])
+@pytest.mark.parametrize("end", ["our abort", "deadline", "peer's fault"])
+def test_handlers_are_let_go_as_soon_as_the_end_is_decided_and_not_when_the_peer_closes(
+    end: str, asked: list[bytes]
+) -> None:
+    service = Gate()
+    alone = Alone(service, config=acceptor(limits=replace(Limits(), pdu_completion=5.0)))
+    told: list[Any] = []
+    alone.session._watch = told.append
+    alone.raw.send(*asked)
+    assert service.inside == 1
+    if end == "our abort":
+        alone.session.abort()
+        alone.loop.run()
+    elif end == "deadline":
+        alone.raw.send(b"\4\0\0")
+        alone.loop.pass_time(5.0)
+    else:
+        alone.raw.send(b"\x63\0\0\0\0\4abcd")
+    assert alone.engine.state is State.STA13
+    assert (service.inside, service.cancelled) == (0, 1)
+    assert not alone.loop.waiting
+    assert told == [], "it is not over: the peer may still close in its own time"
+    alone.raw.vanish()
+    assert [type(each) for each in told] == [OperationEnded, AssociationEnded]
+    assert told[0].outcome.ending is Ending.LOST
+
+
+def test_what_who_watches_raises_is_reported_and_changes_nothing() -> None:
+    def fails(occurrence: object) -> None:
+        raise KeyError(type(occurrence).__name__)
+
+    joined = Joined()
+    for session in joined.sessions:
+        session._watch = fails
+    assert joined.loop.call(joined.peer.c_store(instance(10))) == 0
+    joined.loop.call(joined.peer.release())
+    joined.loop.run()
+    assert all(session.ended for session in joined.sessions)
+    told = [(error.args[0], where) for error, where in joined.reports]
+    assert Counter(told) == {("OperationEnded", "watch"): 2, ("AssociationEnded", "watch"): 2}
+
+
+class Counted:
+    """What passes a pipe: its bytes, and its PDUs by their headers."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.bytes = bytearray()
+        put = pipe.put
+
+        def counting(data: bytes | bytearray) -> None:
+            self.bytes += data
+            put(data)
+
+        pipe.put = counting  # type: ignore[method-assign]
+
+    @property
+    def pdus(self) -> int:
+        at = count = 0
+        while at < len(self.bytes):
+            at += 6 + int.from_bytes(self.bytes[at + 2 : at + 6], "big")
+            count += 1
+        assert at == len(self.bytes)
+        return count
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 3000).map(lambda half: 2 * half), max_size=4),
+    st.integers(0, 3),
+    st.sampled_from([8, 9, 16, 100, 16384, 0]),
+    st.sampled_from([1, 3]),
+)
+def test_figures_are_those_of_the_wire(sizes: list[int], echoes: int, maximum: int, window: int) -> None:
+    asked = AsynchronousOperationsWindow(window, window)
+    told: dict[int, list[Any]] = {0: [], 1: []}
+    joined = _joined_unestablished(
+        requestor(window=asked, maximum_length=maximum), acceptor(window=asked, maximum_length=maximum)
+    )
+    there, back = Counted(joined.there), Counted(joined.back)
+    for number, session in enumerate(joined.sessions):
+        session._watch = told[number].append
+    loop = joined.loop
+    loop.call(joined.scu.established())
+    stores = [loop.spawn(joined.peer.c_store(instance(size, f"1.2.{n}"))) for n, size in enumerate(sizes, 1)]
+    asks = [loop.spawn(joined.peer.c_echo()) for _ in range(echoes)]
+    loop.run()
+    assert all(task.result() == 0 for task in stores + asks)
+    loop.now += 7.5
+    loop.finish(joined.peer.release())
+    operations = len(sizes) + echoes
+    for number, (mine, its) in enumerate([(there, back), (back, there)]):
+        statistics = ended(told[number])
+        outcome = statistics.outcome
+        assert (outcome.bytes_sent, outcome.bytes_received) == (len(mine.bytes), len(its.bytes))
+        assert (outcome.pdus_sent, outcome.pdus_received) == (mine.pdus, its.pdus)
+        assert (outcome.messages_sent, outcome.messages_received) == (operations, operations)
+        assert (statistics.operations, statistics.deviations, statistics.address) == (operations, (), "memory")
+        assert (statistics.calling_ae_title, statistics.called_ae_title) == ("ME", "YOU")
+        assert statistics.duration == 7.5
+        ends = [each.outcome for each in told[number] if isinstance(each, OperationEnded)]
+        assert len(ends) == operations
+        assert {(each.by, each.ending, each.status) for each in ends} <= {
+            (Side.PEER if number else Side.LOCAL, Ending.ANSWERED, 0)
+        }
+
+
+def _joined_unestablished(ours: Requestor, theirs: Acceptor) -> Joined:
+    """``Joined``, with nothing said yet."""
+
+    class Unestablished(Joined):
+        def __init__(self) -> None:
+            call = Loop.call
+            Loop.call = lambda self, conversation: conversation.close()  # type: ignore[method-assign]
+            try:
+                super().__init__(ours=ours, theirs=theirs)
+            finally:
+                Loop.call = call  # type: ignore[method-assign]
+
+    return Unestablished()
+
+
+def test_figures_of_who_never_said_a_word() -> None:
+    alone = Alone(Gate(), establish=False)
+    told: list[Any] = []
+    alone.session._watch = told.append
+    alone.loop.pass_time(3.0)
+    alone.raw.vanish()
+    statistics = ended(told)
+    assert (statistics.calling_ae_title, statistics.called_ae_title) == ("", "")
+    assert (statistics.duration, statistics.operations) == (3.0, 0)
+    assert (statistics.outcome.bytes_received, statistics.outcome.pdus_received) == (0, 0)
+
+
+def test_what_a_peer_does_otherwise_than_the_standard_says_is_among_the_figures() -> None:
+    alone = Alone(Gate())
+    told: list[Any] = []
+    alone.session._watch = told.append
+    alone.raw.send(echo_rsp(77))
+    alone.raw.vanish("connection reset")
+    statistics = ended(told)
+    assert [each.code for each in statistics.deviations] == [Code.RESPONSE_UNSOLICITED, Code.CLOSED_WITHOUT_RELEASE]
+    assert statistics.outcome.messages_received == 1
+    assert statistics == alone.session.statistics()
+
+
+def test_an_unservable_request_is_an_operation_too() -> None:
+    alone = Alone(Gate())
+    told: list[Any] = []
+    alone.session._watch = told.append
+    asked = NDeleteRQ(message_id=9, requested_sop_class_uid=CT, requested_sop_instance_uid="1.2")
+    alone.raw.send(command(3, asked))
+    [operation] = [each.outcome for each in told if isinstance(each, OperationEnded)]
+    assert operation == OperationOutcome(
+        service="N-DELETE",
+        by=Side.PEER,
+        message_id=9,
+        sop_class_uid=CT,
+        sop_instance_uid="1.2",
+        ending=Ending.ANSWERED,
+        status=operation.status,
+        responses=1,
+        duration=0.0,
+    )
+    assert operation.status == 0x0211
+
+
+# ---------------------------------------------------------------- C-CANCEL
+
+
+def cancel_rq(message_id: int = 1) -> bytes:
+    return command(7, CCancelRQ(message_id_being_responded_to=message_id))
+
+
+def finding(serve: Callable[[Session, Any], Any], *, can_cancel: bool = True) -> tuple[Alone, list[Any]]:
+    """An acceptor of C-FIND whose conversation is ``serve``, and what is told."""
+    alone = Alone(Gate(), config=acceptor(QUERY), other=requestor(QUERY))
+    alone.session._serve = serve
+    alone.link.can_cancel = can_cancel
+    told: list[Any] = []
+    alone.session._watch = told.append
+    return alone, told
+
+
+@pytest.mark.parametrize("can_cancel", [False, True])
+def test_a_conversation_is_cancelled_where_the_loop_can_and_the_peer_gets_its_answer(can_cancel: bool) -> None:
+    signals: list[Any] = []
+
+    async def serve(session: Session, event: FindRequested) -> None:
+        signal = session.link.signal()
+        signals.append(signal)
+        await signal.wait()
+        event.operation.finish(CANCEL if event.operation.cancelled else SUCCESS)
+
+    alone, told = finding(serve, can_cancel=can_cancel)
+    alone.raw.send(find_rq(1))
+    alone.raw.send(cancel_rq(2), cancel_rq(1), cancel_rq(1))
+    if not can_cancel:
+        assert alone.raw.said() == []
+        signals[0].set()
+    assert [message.status for message in alone.raw.said()] == [0xFE00]
+    [operation] = [each.outcome for each in told if isinstance(each, OperationEnded)]
+    assert (operation.ending, operation.status, operation.service) == (Ending.CANCELLED, 0xFE00, "C-FIND")
+    assert nothing_left(alone.session)
+
+
+def test_one_that_has_not_begun_begins_all_the_same() -> None:
+    async def serve(session: Session, event: FindRequested) -> None:
+        event.operation.finish(CANCEL if event.operation.cancelled else SUCCESS)
+
+    alone, _ = finding(serve)
+    alone.raw._outgoing.data += find_rq(1)
+    alone.raw.send(cancel_rq(1))
+    assert [message.status for message in alone.raw.said()] == [0xFE00]
+
+
+def test_a_find_nobody_serves_is_refused() -> None:
+    alone = Alone(config=requestor(QUERY), other=acceptor(QUERY))
+    alone.raw.send(find_rq(1))
+    assert [message.status for message in alone.raw.said()] == [0x0122]
+    assert nothing_left(alone.session)

@@ -10,24 +10,25 @@ from hypothesis import strategies as st
 
 from engine_pair import (
     CT,
+    FIND,
     INSTANCE,
+    QUERY,
     RELEASE_RQ,
     Scripted,
     acceptor,
     command,
     data,
     echo_rsp,
+    find_rsp,
+    found,
     requestor,
     store_rsp,
 )
 from sansdimse.deviations import Code
 from sansdimse.dimse.messages import (
-    WITH_DATA_SET,
     CCancelRQ,
     CEchoRQ,
     CEchoRSP,
-    CFindRQ,
-    CFindRSP,
     CStoreRQ,
     CStoreRSP,
     Element,
@@ -40,8 +41,8 @@ from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind
 from sansdimse.profile import LENIENT, STRICT
 from sansdimse.services.invoker import Invoker
-from sansdimse.services.operation import Request
 from sansdimse.services.outbox import Outbox
+from sansdimse.services.query import FindRequest
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.machine import UpperLayer
@@ -49,28 +50,15 @@ from sansdimse.ul.pdu import AAbort
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
-FIND = "1.2.840.10008.5.1.4.1.2.1.1"
-
 
 def established(invoked: int = 1, **config: Any) -> Scripted:
-    window = AsynchronousOperationsWindow(invoked, 1)
-    return Scripted.established(requestor(window=window, **config), acceptor(window=AsynchronousOperationsWindow(9, 9)))
+    window, wide = AsynchronousOperationsWindow(invoked, 1), AsynchronousOperationsWindow(9, 9)
+    return Scripted.established(requestor(QUERY, window=window, **config), acceptor(QUERY, window=wide))
 
 
-def find(end: Scripted) -> Request:
-    """A request that can be cancelled and has several responses; its data set does not matter here."""
-    invoker = end.engine._invoker
-    request = CFindRQ(message_id=invoker.new_id(), affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET)
-    operation = Request(invoker, end.engine.contexts[0], request)
-    invoker.invoke(operation)
-    return operation
-
-
-def found(status: int, message_id: int = 1, context_id: int = 1) -> bytes:
-    return command(
-        context_id,
-        CFindRSP(message_id_being_responded_to=message_id, affected_sop_class_uid=FIND, status=status),
-    )
+def find(end: Scripted) -> FindRequest:
+    """A request that can be cancelled and has several responses."""
+    return end.engine.c_find(FIND, b"query.")
 
 
 def answer_to(message_id: int) -> CEchoRSP:
@@ -345,14 +333,30 @@ def test_each_pending_response_restarts_the_wait() -> None:
     end.take(0.0)
     for count in range(1, 4):
         end.wait(40.0)
-        [event] = end.send(found(0xFF00))
+        [event] = end.send(find_rsp(status=0xFF00, identifier=b"match."))
         assert isinstance(event, ResponseReceived)
         assert not event.is_final
         assert operation.responses == count
         assert end.engine.deadlines()[(Timer.DIMSE_RESPONSE, 1)] == end.now + 60.0
-    end.send(found(0))
+    end.send(find_rsp())
     assert operation.over
     assert (Timer.DIMSE_RESPONSE, 1) not in end.engine.deadlines()
+
+
+def test_each_piece_of_a_response_restarts_the_wait() -> None:
+    end = established()
+    operation = find(end)
+    end.take(0.0)
+    end.wait(40.0)
+    end.send(command(7, found(1, 0, has_identifier=True)))  # final, but not all of it is here
+    assert end.engine.deadlines()[(Timer.DIMSE_RESPONSE, 1)] == 100.0
+    end.wait(40.0)
+    end.send(data(7, b"x", is_last=False))
+    assert end.engine.deadlines()[(Timer.DIMSE_RESPONSE, 1)] == 140.0
+    assert not operation.over
+    end.send(data(7, b"y"))
+    assert operation.over
+    assert end.engine.deadlines() == {}
 
 
 # ---------------------------------------------------------------- cancel and abandon
@@ -373,8 +377,9 @@ def test_cancel_goes_on_the_requests_context_and_the_response_still_comes() -> N
     end.take(0.0)
     operation.cancel()
     assert operation.cancelled
-    assert end.take(0.0) == command(1, CCancelRQ(message_id_being_responded_to=1))
-    [event] = end.send(found(0xFE00))
+    operation.cancel()  # once is enough
+    assert end.take(0.0) == command(7, CCancelRQ(message_id_being_responded_to=1))
+    [event] = end.send(find_rsp(status=0xFE00))
     assert isinstance(event, ResponseReceived)
     with pytest.raises(LocalProtocolError, match="CFindRQ 1 is over"):
         operation.cancel()
@@ -390,7 +395,28 @@ def test_cancel_waits_for_an_open_data_set() -> None:
     operation.cancel()
     assert end.take(0.0) == b""
     store.send_data(b"xx", is_last=True)
-    assert end.take(0.0).endswith(command(1, CCancelRQ(message_id_being_responded_to=1)))
+    assert end.take(0.0).endswith(command(7, CCancelRQ(message_id_being_responded_to=1)))
+
+
+def test_a_find_that_was_not_sent_is_withdrawn_with_its_cancel() -> None:
+    end = established(3)
+    store, echo, operation = end.engine.c_store(CT, INSTANCE), end.engine.c_echo(), find(end)
+    operation.cancel()
+    operation.abandon()
+    assert operation.over
+    store.send_data(b"xx", is_last=True)
+    assert [type(message) for message in end.said()] == [CStoreRQ, bytes, CEchoRQ]
+    assert end.engine.outstanding == (store, echo)
+
+
+def test_a_find_is_abandoned_after_its_cancel_without_another() -> None:
+    end = established()
+    operation = find(end)
+    operation.cancel()
+    end.take(0.0)
+    operation.abandon()
+    assert end.take(0.0) == b""
+    assert (Timer.CANCEL_DRAIN, 1) in end.engine.deadlines()
 
 
 def test_nothing_is_cancelled_once_the_release_is_asked() -> None:
@@ -450,8 +476,10 @@ def test_abandon_cancels_what_can_be() -> None:
     operation = find(end)
     end.take(0.0)
     operation.abandon()
-    assert end.take(0.0) == command(1, CCancelRQ(message_id_being_responded_to=1))
-    assert end.send(found(0xFF00), found(0xFE00)) == []
+    assert end.take(0.0) == command(7, CCancelRQ(message_id_being_responded_to=1))
+    assert end.send(find_rsp(status=0xFF00, identifier=b"match.")) == []
+    assert end.engine.deadlines() == {(Timer.CANCEL_DRAIN, 1): 30.0}  # of the drain as a whole
+    assert end.send(find_rsp(status=0xFE00)) == []
     assert operation.over
     assert operation.responses == 2
 

@@ -26,7 +26,7 @@ from sansdimse.dimse.messages import (
 )
 from sansdimse.dimse.status import UNRECOGNIZED_OPERATION, Status
 from sansdimse.errors import LocalProtocolError
-from sansdimse.services.operation import CANCELLABLE, RESPONSE_TO, Performed, Request, UnservableSCP
+from sansdimse.services.operation import CANCELLABLE, RESPONSE_TO, Performed, Request, UnservableSCP, encoded
 from sansdimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from sansdimse.ul.agreement import NegotiatedContext
 
@@ -105,6 +105,24 @@ def test_what_a_request_of_ours_shows() -> None:
     assert request.status == 0xB000
     assert isinstance(request.status, Status)
     assert repr(request) == "<Request 7 on context 5, answered 0xB000 (warning)>"
+
+
+def test_what_a_response_has_depends_on_the_service() -> None:
+    request = Request(Association(), CONTEXT, ECHO)
+    assert {request.expects_data_set(Status(status)) for status in (0, 0xFF00, 0xA700)} == {None}
+
+
+def test_an_encoded_data_set_is_a_copy_of_what_may_change() -> None:
+    data = b"abcd"
+    assert encoded(data) is data
+    for given in (bytearray(data), memoryview(data), memoryview(data).cast("H"), memoryview(data + data)[::2]):
+        assert type(encoded(given)) is bytes
+        assert len(encoded(given)) == 4
+    for length, given in ((0, bytearray()), (3, b"abc"), (3, memoryview(b"abc"))):
+        with pytest.raises(LocalProtocolError, match=f"an identifier of {length} bytes"):
+            encoded(given)
+    with pytest.raises(TypeError):
+        encoded("abcd")  # type: ignore[arg-type]
 
 
 def test_the_same_on_a_whole_association() -> None:

@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 from engine_pair import (
     ABORT,
     CT,
+    FIND,
     INSTANCE,
+    QUERY,
     RELEASE_RQ,
     Scripted,
     acceptor,
     data,
     echo_rq,
     echo_rsp,
+    find_rq,
     read,
     requestor,
     store_rq,
     store_rsp,
 )
 from sansdimse.deviations import Code
-from sansdimse.dimse.messages import CEchoRQ, CEchoRSP, CStoreRQ
+from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CEchoRSP, CFindRQ, CStoreRQ
 from sansdimse.errors import LocalProtocolError
 from sansdimse.events import Aborted, EchoRequested, SendingAllowed
 from sansdimse.limits import Limits
@@ -37,7 +40,8 @@ WINDOW = AsynchronousOperationsWindow(5, 5)
 
 def established(limits: Limits | None = None, maximum_length: int = 16384) -> Scripted:
     return Scripted.established(
-        requestor(window=WINDOW, limits=limits or Limits()), acceptor(window=WINDOW, maximum_length=maximum_length)
+        requestor(QUERY, window=WINDOW, limits=limits or Limits()),
+        acceptor(QUERY, window=WINDOW, maximum_length=maximum_length),
     )
 
 
@@ -82,7 +86,7 @@ def test_an_open_data_set_holds_back_requests_and_responses() -> None:
     assert content == [CStoreRQ, b"aabb", CEchoRQ, CStoreRQ, b"cc", CStoreRQ, b"dd", CEchoRSP]
 
 
-VERBS = st.lists(st.sampled_from(["echo", "store", "piece", "last", "answer"]), max_size=20)
+VERBS = st.lists(st.sampled_from(["echo", "store", "find", "piece", "last", "answer"]), max_size=20)
 
 
 @settings(max_examples=60)
@@ -98,6 +102,8 @@ def test_what_leaves_is_always_whole_messages_in_order(verbs: list[str]) -> None
                 expected.append(end.engine.c_echo().message_id)
             elif verb == "store":
                 expected.append(store(end).message_id)
+            elif verb == "find":
+                expected.append(end.engine.c_find(FIND, b"0123456789" * 7).message_id)
             elif verb == "answer":
                 asked(end, 100).operation.respond()
             elif opened:
@@ -107,7 +113,7 @@ def test_what_leaves_is_always_whole_messages_in_order(verbs: list[str]) -> None
         end.pump()
     while opened := [r for r in end.engine.outstanding if isinstance(r, StoreRequest) and r.may_send]:
         opened[0].send_data(b"", is_last=True)
-    sent = [message.message_id for message in end.said() if isinstance(message, CEchoRQ | CStoreRQ)]
+    sent = [message.message_id for message in end.said() if isinstance(message, CEchoRQ | CStoreRQ | CFindRQ)]
     assert sent == expected
 
 
@@ -253,6 +259,72 @@ def test_both_ends_may_be_in_the_middle_of_a_data_set() -> None:
     end.send(data(3, b"dd"))
     requested.operation.respond()  # type: ignore[union-attr]
     assert [type(message).__name__ for message in end.said()] == ["CStoreRQ", "bytes", "CStoreRSP"]
+
+
+def test_a_request_with_its_data_set_is_one_unit_and_waits_as_one() -> None:
+    end = established()
+    first = store(end)
+    find = end.engine.c_find(FIND, b"query.")
+    find.cancel()
+    asked(end, 4).operation.respond()
+    assert end.engine._outbox.answers_waiting == 2  # the C-CANCEL as well
+    assert end.engine._outbox._bytes_waiting > 6
+    first.send_data(b"aa", is_last=True)
+    assert (end.engine._outbox.answers_waiting, end.engine._outbox._bytes_waiting) == (0, 0)
+    content = [message if isinstance(message, bytes) else type(message) for message in end.said()]
+    assert content == [CStoreRQ, b"aa", CFindRQ, b"query.", CCancelRQ, CEchoRSP]
+
+
+def test_what_is_withdrawn_takes_its_cancel_with_it_and_counts_no_more() -> None:
+    end = established()
+    first, find = store(end), end.engine.c_find(FIND, b"query.")
+    find.cancel()
+    find.abandon()
+    assert (end.engine._outbox.answers_waiting, end.engine._outbox._bytes_waiting) == (0, 0)
+    first.send_data(b"", is_last=True)
+    assert [type(message) for message in end.said()] == [CStoreRQ, bytes]
+
+
+def test_a_cancel_that_waits_is_not_taken_for_its_request() -> None:
+    end = established()
+    find, open_one = end.engine.c_find(FIND, b"query."), store(end)
+    find.cancel()
+    find.abandon()
+    assert not find.over
+    open_one.send_data(b"", is_last=True)
+    assert [type(message) for message in end.said()] == [CFindRQ, bytes, CStoreRQ, bytes, CCancelRQ]
+
+
+def test_requests_that_wait_are_bounded_in_bytes() -> None:
+    end = established(Limits(output=1000))
+    first = store(end)
+    end.engine.c_find(FIND, b"x" * 1000)
+    with pytest.raises(LocalProtocolError, match="1 messages wait behind an open data set already"):
+        end.engine.c_echo()
+    first.send_data(b"", is_last=True)
+    end.engine.c_echo()
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_matches_have_room_for_so_many_bytes(behind: bool) -> None:
+    end = established(Limits(output_high_water=1000))
+    [event] = end.send(find_rq(7))
+    first = store(end) if behind else None
+    end.take(0.0)
+    scp = event.operation  # type: ignore[union-attr]
+    for _ in range(3):
+        scp.send_match(b"x" * 300)
+    before = end.engine.bytes_unsent, end.engine._outbox._bytes_waiting
+    assert not end.engine._outbox.has_room
+    with pytest.raises(LocalProtocolError, match=r"\d+ bytes are unsent; write"):
+        scp.send_match(b"x" * 300)
+    assert (end.engine.bytes_unsent, end.engine._outbox._bytes_waiting) == before
+    assert end.engine._outbox.answers_waiting == 0  # who asked has one answer coming, however many matches
+    scp.finish()
+    if first is not None:
+        first.send_data(b"", is_last=True)
+    end.take(0.0)
+    assert end.engine._outbox.has_room
 
 
 def test_no_more_is_taken_than_the_peer_reads() -> None:

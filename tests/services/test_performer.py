@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from engine_pair import (
     ABORT,
     CT,
+    FIND,
+    QUERY,
     RELEASE_RQ,
     Scripted,
     acceptor,
@@ -18,18 +20,18 @@ from engine_pair import (
     command,
     data,
     echo_rq,
+    find_rq,
     joined,
     requestor,
     store_rq,
 )
 from sansdimse.deviations import Code
-from sansdimse.dimse.command import decode_command, encode_command
 from sansdimse.dimse.messages import (
-    WITH_DATA_SET,
     CCancelRQ,
     CEchoRQ,
     CEchoRSP,
     CFindRQ,
+    CGetRQ,
     CStoreRSP,
     Element,
     UnknownCommand,
@@ -41,29 +43,30 @@ from sansdimse.events import (
     DatasetReceived,
     EchoRequested,
     Ended,
+    FindRequested,
     StoreRequested,
     TimedOut,
     UnservableRequested,
 )
 from sansdimse.limits import Limits
 from sansdimse.profile import STRICT
-from sansdimse.services.operation import Performed
+from sansdimse.services.query import FindSCP
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.pdu import AAbort
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
-FIND = "1.2.840.10008.5.1.4.1.2.1.1"
-
 
 def established(window: int = 1, role: str = "acceptor", **config: Any) -> Scripted:
     """Our side, of which so many requests may be outstanding."""
     if role == "acceptor":
         both = AsynchronousOperationsWindow(window, 1)
-        return Scripted.established(acceptor(window=both, **config), requestor(window=both))
+        return Scripted.established(acceptor(QUERY, window=both, **config), requestor(QUERY, window=both))
     both = AsynchronousOperationsWindow(1, window)
-    return Scripted.established(requestor(window=both, **config), acceptor(window=AsynchronousOperationsWindow(1, 99)))
+    return Scripted.established(
+        requestor(QUERY, window=both, **config), acceptor(QUERY, window=AsynchronousOperationsWindow(1, 99))
+    )
 
 
 def answer_to(message_id: int, status: int = 0) -> CEchoRSP:
@@ -105,9 +108,14 @@ def test_either_side_serves(role: str) -> None:
         (store_rq(7, context_id=1), 0x0122, 0x8001),
         (command(1, UnknownCommand(0x7777, 7, (Element(0x0800, b"\1\1"),))), 0x0211, 0xF777),
         (
-            command(1, CFindRQ(message_id=7, affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET)),
-            0x0211,
+            command(1, CFindRQ(message_id=7, affected_sop_class_uid=FIND)),
+            0x0122,
             0x8020,
+        ),
+        (
+            command(1, CGetRQ(message_id=7, affected_sop_class_uid=FIND)),
+            0x0211,
+            0x8010,
         ),
         (command(3, UnknownCommand(0x0001, 7, (Element(0x0800, b"\0\0"),))), 0x0212, 0x8001),
     ],
@@ -151,6 +159,21 @@ def test_a_repeated_message_id_is_refused_and_the_first_goes_on() -> None:
     assert end.engine.deadlines() == {}
     [again] = end.send(echo_rq(7))
     assert isinstance(again, EchoRequested)
+
+
+@pytest.mark.parametrize("pieces", [[b"x" * 12], [b"x" * 10, b"xx"], [b"x" * 4, b"x" * 8, b"x" * 90]])
+def test_a_request_with_too_long_an_identifier_is_refused(pieces: list[bytes]) -> None:
+    end = established(limits=Limits(identifier=10))
+    *before, last = pieces
+    asked = command(7, CFindRQ(message_id=7, affected_sop_class_uid=FIND))
+    [event] = end.send(asked, *(data(7, piece, is_last=False) for piece in before), data(7, last))
+    assert isinstance(event, UnservableRequested)
+    assert (event.status, event.text) == (0xA700, "its data set has more than 10 bytes")
+    assert (Timer.OPERATION_ANSWER, 7) in end.engine.deadlines()
+    event.operation.respond()
+    assert event.operation.over
+    assert end.engine.deadlines() == {}
+    assert isinstance(end.send(find_rq(7, identifier=b"x" * 10))[0], FindRequested)
 
 
 def test_a_request_without_message_id_cannot_be_answered() -> None:
@@ -253,17 +276,14 @@ def test_a_cancel_for_nothing_is_ignored(message_id: int) -> None:
     assert end.said() == [answer_to(1)]
 
 
-def finding(end: Scripted) -> Performed:
-    """An outstanding request that can be cancelled, as if a C-FIND were served."""
-    performer = end.engine._performer
-    rq = CFindRQ(message_id=5, affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET)
-    operation = Performed(performer, end.engine.contexts[0], decode_command(encode_command(rq)))
-    performer._by_id[5] = operation
-    performer.unanswered[operation] = None
-    return operation
+def finding(end: Scripted) -> FindSCP:
+    """An outstanding request that can be cancelled."""
+    [event] = end.send(find_rq(5))
+    assert isinstance(event, FindRequested)
+    return event.operation
 
 
-@pytest.mark.parametrize(("context_id", "codes"), [(1, []), (3, [Code.CANCEL_CONTEXT])])
+@pytest.mark.parametrize(("context_id", "codes"), [(7, []), (3, [Code.CANCEL_CONTEXT])])
 def test_a_cancel_is_matched_by_message_id_alone(context_id: int, codes: list[Code]) -> None:
     end = established()
     operation = finding(end)
@@ -271,9 +291,17 @@ def test_a_cancel_is_matched_by_message_id_alone(context_id: int, codes: list[Co
     assert end.send(cancel) == [CancelRequested(5, operation)]
     assert operation.cancelled
     assert end.codes == codes
-    operation.responded = True
+    operation.finish(0xFE00)
     assert end.send(cancel) == []
     assert end.codes == [*codes, Code.CANCEL_UNKNOWN]
+
+
+def test_a_cancel_is_told_once() -> None:
+    end = established()
+    operation = finding(end)
+    cancel = command(7, CCancelRQ(message_id_being_responded_to=5))
+    assert end.send(cancel, cancel) == [CancelRequested(5, operation)]
+    assert end.codes == []
 
 
 def test_strict_aborts_for_a_cancel_on_another_context() -> None:
@@ -346,6 +374,35 @@ def test_an_early_failure_lets_held_requests_be_told() -> None:
     assert ids([third]) == [3]
     third.operation.respond(0xA700)
     assert end.send(data(3, b"xx")) == []
+
+
+def test_a_find_beyond_the_window_is_told_with_its_identifier_and_what_became_of_it() -> None:
+    end = established(1)
+    [first] = end.send(echo_rq(1), find_rq(5, identifier=b"abcd"), echo_rq(6))
+    assert end.codes == [Code.WINDOW_EXCEEDED] * 2
+    held = end.engine.unanswered[1]
+    assert isinstance(held, FindSCP)
+    with pytest.raises(LocalProtocolError, match="request 5 is beyond the window negotiated, and not told yet"):
+        held.send_match(b"xx")
+    # Who was not told of the request is not told of its cancel either.
+    assert end.send(command(7, CCancelRQ(message_id_being_responded_to=5))) == []
+    first.operation.respond()  # type: ignore[union-attr]
+    asked, cancelled = end.pump()
+    assert asked.identifier == b"abcd"
+    assert asked.operation is held
+    assert cancelled == CancelRequested(5, held)
+    held.finish(0xFE00)
+    assert ids(end.pump()) == [6]
+
+
+def test_an_identifier_beyond_the_window_counts_as_data_held() -> None:
+    end = established(1, limits=Limits(held_data=10))
+    [event] = end.send(echo_rq(1), find_rq(2, identifier=b"x" * 10))
+    event.operation.respond()  # type: ignore[union-attr]
+    end.pump()
+    end.send(find_rq(3, identifier=b"x" * 8))  # what was told counts no more
+    assert end.engine.state is State.STA6
+    assert fault(end.send(find_rq(4, identifier=b"x" * 4))) == (0, 0, Code.WINDOW_EXCEEDED)
 
 
 @pytest.mark.parametrize("role", ["acceptor", "requestor"])
@@ -452,6 +509,21 @@ def test_a_request_must_be_answered_in_time() -> None:
     end.wait(599.0)
     assert end.wait(1.0) == [TimedOut(Timer.OPERATION_ANSWER, 4)]
     assert end.said() == [AAbort(0, 0)]
+
+
+def test_each_match_restarts_the_wait_for_our_user() -> None:
+    end = established()
+    operation = finding(end)
+    key = (Timer.OPERATION_ANSWER, 5)
+    assert end.engine.deadlines()[key] == 600.0
+    for _ in range(2):
+        end.wait(500.0)
+        operation.send_match(b"xx")
+        end.take(end.now)
+        assert end.engine.deadlines()[key] == end.now + 600.0
+    operation.finish()
+    end.take(end.now)
+    assert end.engine.deadlines() == {}
 
 
 def test_a_request_that_waits_for_its_turn_has_no_deadline_yet() -> None:

@@ -12,6 +12,7 @@ from sansdimse.dimse.messages import (
     WITH_DATA_SET,
     CEchoRQ,
     CFindRQ,
+    CGetRQ,
     CStoreRQ,
     Element,
     Message,
@@ -24,6 +25,7 @@ from sansdimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from sansdimse.ul.agreement import NegotiatedContext
 
 FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+GET = "1.2.840.10008.5.1.4.1.2.1.3"
 PRIVATE = "1.2.3.4.5"
 
 
@@ -53,9 +55,13 @@ def uid(text: str) -> bytes:
     return text.encode() + b"\0" * (len(text) % 2)
 
 
+def find(sop_class: str) -> Decoded:
+    return received(CFindRQ(message_id=7, affected_sop_class_uid=sop_class))
+
+
 SOP_CLASS, INSTANCE_UID = (0x0002, uid(CT)), (0x1000, uid(INSTANCE))
 DATA, NO_DATA = (0x0800, WITH_DATA_SET.to_bytes(2, "little")), (0x0800, NO_DATA_SET.to_bytes(2, "little"))
-FIND_RQ = received(CFindRQ(message_id=7, affected_sop_class_uid=FIND, command_data_set_type=WITH_DATA_SET))
+FIND_RQ = find(FIND)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,9 @@ FIND_RQ = received(CFindRQ(message_id=7, affected_sop_class_uid=FIND, command_da
         (context(CT), store()),
         (context(PRIVATE), store(PRIVATE)),
         (context(PRIVATE), echo(PRIVATE)),
+        (context(FIND), FIND_RQ),
+        (context("1.2.840.10008.5.1.4.31"), find("1.2.840.10008.5.1.4.31")),
+        (context(PRIVATE), find(PRIVATE)),
     ],
 )
 @pytest.mark.parametrize("profile", [DEFAULT, STRICT])
@@ -93,7 +102,12 @@ def test_served_with_a_deviation(decoded: Decoded, codes: list[Code]) -> None:
     ("context", "decoded", "status", "text"),
     [
         (context(), elements(0x7777, SOP_CLASS), 0x0211, "command field 7777 is none of the standard's"),
-        (context(FIND), FIND_RQ, 0x0211, "CFindRQ is not supported"),
+        (context(GET), find(GET), 0x0211, "C-FIND is no service of Patient Root"),
+        (context(CT), find(CT), 0x0211, "C-FIND is no service of CT Image Storage"),
+        (context(CT), FIND_RQ, 0x0122, f"{FIND} on context {CT}"),
+        (context(FIND, as_scp=False), FIND_RQ, 0x0122, "we are not the SCP of context 1 (Patient Root"),
+        (context(FIND), elements(0x20, (0x0002, uid(FIND)), NO_DATA), 0x0212, "C-FIND lacks data set"),
+        (context(GET), received(CGetRQ(message_id=7, affected_sop_class_uid=GET)), 0x0211, "CGetRQ is not supported"),
         (context(), received(NCreateRQ(message_id=7, affected_sop_class_uid=CT)), 0x0211, "NCreateRQ is not sup"),
         (context(as_scp=False), store(), 0x0122, "we are not the SCP of context 1 (CT Image Storage"),
         (context(VERIFICATION), store(), 0x0122, f"{CT} on context {VERIFICATION}"),
@@ -122,7 +136,7 @@ def test_what_is_missing_is_named_however_the_sop_class_is_taken() -> None:
     assert [deviation.code for deviation in deviations] == [Code.SOP_CLASS_MISSING]
 
 
-@pytest.mark.parametrize("decoded", [store(), echo(), store(MR), elements(1)])
+@pytest.mark.parametrize("decoded", [store(), echo(), FIND_RQ, store(MR), elements(1)])
 @pytest.mark.parametrize("as_scp", [True, False])
 def test_a_message_id_in_use_comes_before_all_but_the_command(decoded: Decoded, as_scp: bool) -> None:
     refused, [deviation] = unservable(context(as_scp=as_scp), decoded, DEFAULT, {7})
@@ -142,4 +156,4 @@ def test_what_a_peer_wrote_is_escaped() -> None:
 
 
 def test_what_is_served() -> None:
-    assert set(SERVED.values()) == {"C-ECHO", "C-STORE"}
+    assert set(SERVED.values()) == {"C-ECHO", "C-STORE", "C-FIND"}

@@ -17,7 +17,9 @@ from memory_link import content, instance
 from raw_socket import HOST, RawSocket, nothing_leaks, scripted
 from sansdimse import Limits, LocalProtocolError, Outcome, OutcomeKind, Side, State, Timer
 from sansdimse.dimse.messages import CEchoRQ
-from sansdimse.ul.pdu import AAbort, AAssociateRJ, AReleaseRQ
+from sansdimse.peer.caller import LINGER
+from sansdimse.peer.watch import AssociationEnded, Occurrence
+from sansdimse.ul.pdu import AAbort, AAssociateRJ, AReleaseRQ, PDataTF
 from sansdimse_files import contexts_for
 from sansdimse_socket import AssociationLost, Echo, Peer, Store, associate, client, serve
 
@@ -78,18 +80,17 @@ def test_leaving_by_an_exception_aborts(error: BaseException) -> None:
 
 def test_an_interrupt_in_the_middle_of_a_store_aborts() -> None:
     """It comes out of a wait: here out of what the user is told in between."""
-    server_saw: list[Outcome] = []
+    server_saw: list[Occurrence] = []
     with (
-        serve(
-            HOST, 0, Keeps(), supports=CONTEXTS[:2], on_end=lambda engine, address, outcome: server_saw.append(outcome)
-        ) as server,
+        serve(HOST, 0, Keeps(), supports=CONTEXTS[:2], watch=server_saw.append) as server,
         pytest.raises(KeyboardInterrupt),
         associate(HOST, server.port, contexts=CONTEXTS) as peer,
     ):
         peer.c_store(instance(4 << 20, piece=1 << 20), progress=_interrupt)
     assert peer.outcome is not None
     assert peer.outcome.kind is OutcomeKind.ABORTED
-    assert [(outcome.kind, outcome.by) for outcome in server_saw] == [(OutcomeKind.ABORTED, Side.PEER)]
+    ended = [each.statistics.outcome for each in server_saw if isinstance(each, AssociationEnded)]
+    assert [(outcome.kind, outcome.by) for outcome in ended] == [(OutcomeKind.ABORTED, Side.PEER)]
 
 
 def _interrupt(sent: int) -> None:
@@ -100,11 +101,12 @@ def test_an_interrupt_while_the_release_is_waited_for_aborts() -> None:
     def script(raw: RawSocket) -> None:
         raw.accept()
         assert raw.said() == AReleaseRQ()
+        raw.send(echo_rq(1))
         assert raw.said() == AAbort(0, 0)
         raw.sock.shutdown(socket.SHUT_WR)
 
     def tap(side: Side, data: bytes | memoryview, now: float) -> None:
-        if side is Side.LOCAL and data[0] == AReleaseRQ.PDU_TYPE:
+        if side is Side.PEER and data[0] == PDataTF.PDU_TYPE:
             raise KeyboardInterrupt
 
     with (
@@ -129,7 +131,7 @@ def test_after_an_abort_it_does_not_wait_for_ever_for_the_peer_to_close() -> Non
         associate(HOST, port, contexts=CONTEXTS, limits=QUICK),
     ):
         raise ValueError("mine")
-    assert client.LINGER <= 5
+    assert LINGER <= 5
 
 
 @pytest.mark.parametrize("first", ["abort", "release"])
@@ -231,8 +233,7 @@ def test_every_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_each_address_said_is_told_when_none_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", addresses(refused_port(), refused_port()))
     error = lost(104, "several.example").error
-    assert error is not None
-    assert error.count("several.example port 104: Connection refused") == 2
+    assert error == "several.example port 104: Connection refused"
 
 
 @pytest.fixture

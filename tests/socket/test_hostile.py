@@ -120,7 +120,7 @@ def test_no_name_is_made_of_what_is_no_uid(tmp_path: Path, uid: bytes) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == stored
     assert all(path.parent == folder and re.fullmatch(r"sha256-[0-9a-f]{64}\.dcm", path.name) for path in files)
-    text = "".join(str(deviation) for engine, _ in running.ends for deviation in engine.deviations)
+    text = "".join(str(deviation) for ended, _ in running.ends for deviation in ended.deviations)
     assert text
     assert re.fullmatch(r"[ -~]+", text)
 

@@ -7,22 +7,44 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine_pair import ABORT, RELEASE_RP, RELEASE_RQ, acceptor, command, data, echo_rq, requestor, store_rq, store_rsp
+from engine_pair import (
+    ABORT,
+    RELEASE_RP,
+    RELEASE_RQ,
+    acceptor,
+    command,
+    data,
+    echo_rq,
+    echo_rsp,
+    requestor,
+    store_rq,
+    store_rsp,
+)
 from memory_link import content, instance
 from raw_socket import HOST, PATIENCE, RawSocket, connected, nothing_leaks, scripted
-from sansdimse import EXPLICIT_VR_LITTLE_ENDIAN, Association, AssociationAccepted, Limits, OutcomeKind, Side, Timer
+from sansdimse import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    Association,
+    AssociationAccepted,
+    AsynchronousOperationsWindow,
+    Limits,
+    OutcomeKind,
+    Side,
+    Timer,
+)
 from sansdimse.dataset import Instance
-from sansdimse.dimse.messages import CEchoRSP, CStoreRQ, CStoreRSP
+from sansdimse.dimse.messages import CEchoRQ, CEchoRSP, CStoreRQ, CStoreRSP
 from sansdimse.peer.session import Session
 from sansdimse.services.sop_classes import CT_IMAGE_STORAGE as CT
 from sansdimse.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
+from sansdimse_files import tcp
 from sansdimse_socket import AssociationLost, Link, Store, associate, serve
-from sansdimse_socket import link as link_module
 
 MIB = 1 << 20
 CONTEXTS = requestor().contexts
@@ -112,7 +134,7 @@ def test_many_small_buffers_and_partial_writes_arrive_in_order(maximum: int, mon
     monkeypatch.setattr(socket.socket, "sendmsg", counting)
     with scripted(script, receive_buffer=4096) as port, associate(HOST, port, contexts=CONTEXTS) as peer:
         assert peer.c_store(instance(size)) == 0
-    assert max(batches) <= link_module._IOV_MAX
+    assert max(batches) <= tcp.IOV_MAX
 
 
 # ---------------------------------------------------------------- ends of connections
@@ -202,6 +224,97 @@ def test_an_idle_association_is_ended_by_the_server() -> None:
         assert isinstance(raw.said(), AAbort)
 
 
+SHORT, LONG = 0.05, 3600.0
+
+
+TWO = AsynchronousOperationsWindow(2, 1)
+
+
+@pytest.mark.parametrize(
+    "bounds", [(SHORT,), (LONG, SHORT), (SHORT, LONG), (LONG, SHORT, LONG), (SHORT, None), (LONG, SHORT, None, None)]
+)
+def test_of_several_bounds_the_nearest_counts_and_the_association_goes_on(bounds: tuple[float | None, ...]) -> None:
+    def script(raw: RawSocket) -> None:
+        raw.accept(acceptor(window=TWO))
+        assert isinstance(raw.said(), CEchoRQ)
+        assert isinstance(raw.said(), CEchoRQ)
+        raw.send(echo_rsp(1), echo_rsp(2))
+        raw.said()
+        raw.send(RELEASE_RP)
+
+    with scripted(script) as port, associate(HOST, port, contexts=CONTEXTS, window=TWO) as peer:
+        with ExitStack() as stack:
+            for seconds in bounds[:-1]:
+                stack.enter_context(peer.within(seconds))
+            with pytest.raises(TimeoutError, match="within the deadline"):
+                peer.c_echo(deadline=bounds[-1])
+        assert peer.outcome is None
+        assert peer.c_echo() == 0, "no bound is left over"
+    assert peer.outcome is not None
+    assert peer.outcome.kind is OutcomeKind.RELEASED
+
+
+def test_a_bound_that_has_passed_in_the_middle_of_a_data_set_aborts() -> None:
+    def script(raw: RawSocket) -> None:
+        raw.accept()
+        assert isinstance(raw.said(), CStoreRQ)
+        passed.wait(PATIENCE)
+        while (pdu := raw.pdu())[0] == 4:
+            pass
+        assert pdu[0] == AAbort.PDU_TYPE
+        raw.sock.shutdown(socket.SHUT_WR)
+
+    passed = threading.Event()
+    with scripted(script, receive_buffer=4096) as port, associate(HOST, port, contexts=CONTEXTS) as peer:
+        with pytest.raises(TimeoutError):
+            peer.c_store(instance(32 * MIB), deadline=SHORT)
+        passed.set()
+    assert peer.outcome is not None
+    assert (peer.outcome.kind, peer.outcome.by) == (OutcomeKind.ABORTED, Side.LOCAL)
+
+
+def test_what_is_given_up_and_not_answered_in_time_ends_the_association() -> None:
+    def script(raw: RawSocket) -> None:
+        raw.accept()
+        assert isinstance(raw.said(), CEchoRQ)
+        assert isinstance(raw.said(), AAbort)
+        raw.sock.shutdown(socket.SHUT_WR)
+
+    limits = replace(Limits(), cancel_drain=SHORT)
+    with scripted(script) as port, associate(HOST, port, contexts=CONTEXTS, limits=limits) as peer:
+        with pytest.raises(TimeoutError):
+            peer.c_echo(deadline=0.0)
+        with pytest.raises(AssociationLost) as lost:
+            peer.c_echo()
+    assert lost.value.outcome.timer is Timer.CANCEL_DRAIN
+
+
+def test_requests_of_the_peer_are_not_hurried_by_who_waits_for_an_answer() -> None:
+    """The handler reads a data set that comes late, in the wait of a call whose deadline passes meanwhile."""
+
+    def script(raw: RawSocket) -> None:
+        raw.accept()
+        assert isinstance(raw.said(), CEchoRQ)
+        raw.send(store_rq(9), data(3, b"some", is_last=False))
+        assert began.wait(PATIENCE)
+        threading.Event().wait(2 * SHORT)  # the deadline passes
+        raw.send(data(3, b"rest"), echo_rsp(1))
+        assert raw.said().status == 0
+        raw.said()
+        raw.send(RELEASE_RP)
+
+    class Reads(Keeps):
+        def c_store(self, store: Store) -> int:
+            began.set()
+            return super().c_store(store)
+
+    began = threading.Event()
+    service = Reads()
+    with scripted(script) as port, associate(HOST, port, contexts=CONTEXTS, service=service) as peer:
+        assert peer.c_echo(deadline=SHORT) == 0, "the answer was there when it was looked at again"
+    assert service.got == [b"somerest"]
+
+
 # ---------------------------------------------------------------- the connection
 
 
@@ -232,13 +345,13 @@ def test_options_are_set_and_it_never_blocks() -> None:
 
 
 def test_acknowledgements_go_at_once_in_the_middle_of_a_pdu(monkeypatch: pytest.MonkeyPatch) -> None:
-    if link_module._QUICKACK is None:
+    if tcp._QUICKACK is None:
         pytest.skip("this system has no TCP_QUICKACK")
     asked: list[int] = []
     setsockopt = socket.socket.setsockopt
 
     def noting(sock: socket.socket, level: int, option: int, value: Any) -> None:
-        if option == link_module._QUICKACK:
+        if option == tcp._QUICKACK:
             asked.append(value)
         setsockopt(sock, level, option, value)
 

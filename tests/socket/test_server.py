@@ -6,15 +6,18 @@ import errno
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from engine_pair import ABORT, RELEASE_RQ, acceptor, data, echo_rq, requestor, store_rq
+from engine_pair import ABORT, RELEASE_RQ, data, echo_rq, requestor, store_rq
 from raw_socket import HOST, PATIENCE, RawSocket, connected, nothing_leaks
-from sansdimse import Association, AsynchronousOperationsWindow, Outcome, OutcomeKind, Side
+from sansdimse import AsynchronousOperationsWindow, Outcome, OutcomeKind, Side
 from sansdimse.admission import OVER_BUDGET, SHUTTING_DOWN, Budget
+from sansdimse.peer.host import Host
+from sansdimse.peer.watch import AssociationEnded, Occurrence, Statistics
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP
 from sansdimse_socket import AssociationLost, Server, Store, associate, serve
 from sansdimse_socket import server as server_module
@@ -55,19 +58,20 @@ class Gate:
 
 
 class Ends:
-    """What ``on_end`` is told."""
+    """A ``watch`` for the ends of associations."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Association, str, Outcome]] = []
+        self.told: list[Statistics] = []
         self._came = threading.Semaphore(0)
 
-    def __call__(self, engine: Association, address: str, outcome: Outcome) -> None:
-        self.told.append((engine, address, outcome))
-        self._came.release()
+    def __call__(self, occurrence: Occurrence) -> None:
+        if isinstance(occurrence, AssociationEnded):
+            self.told.append(occurrence.statistics)
+            self._came.release()
 
     def wait(self) -> Outcome:
         assert self._came.acquire(timeout=PATIENCE)
-        return self.told[-1][2]
+        return self.told[-1].outcome
 
 
 class Reports(list[tuple[BaseException, str]]):
@@ -90,7 +94,7 @@ def released(raw: RawSocket) -> None:
 
 def test_each_end_is_told_once_with_what_is_known() -> None:
     ends = Ends()
-    with serve(HOST, 0, Gate(), supports=SUPPORTS, on_end=ends) as server:
+    with serve(HOST, 0, Gate(), supports=SUPPORTS, watch=ends) as server:
         assert server.host == HOST
         with connected(server.port) as raw:
             established(raw)
@@ -98,9 +102,8 @@ def test_each_end_is_told_once_with_what_is_known() -> None:
             address = "{}:{}".format(*raw.sock.getsockname())
         outcome = ends.wait()
         assert (outcome.kind, outcome.by) == (OutcomeKind.RELEASED, Side.PEER)
-        ((engine, told, _),) = ends.told
-        assert told == address
-        assert engine.agreement is not None
+        (told,) = ends.told
+        assert (told.address, told.calling_ae_title, told.called_ae_title) == (address, "ME", "YOU")
         with connected(server.port) as raw:
             established(raw).send(ABORT)
         assert ends.wait().kind is OutcomeKind.ABORTED
@@ -112,7 +115,7 @@ def test_each_end_is_told_once_with_what_is_known() -> None:
 
 def test_associations_are_counted_while_they_are() -> None:
     ends = Ends()
-    with serve(HOST, 0, Gate(), supports=SUPPORTS, on_end=ends) as server:
+    with serve(HOST, 0, Gate(), supports=SUPPORTS, watch=ends) as server:
         assert server.associations == 0
         with connected(server.port) as one, connected(server.port) as other:
             established(one)
@@ -199,7 +202,7 @@ def test_a_window_is_agreed_to() -> None:
 
 def test_a_peer_that_vanishes_in_the_middle_of_a_store_is_noticed_by_the_handler() -> None:
     gate, ends, reports = Gate(), Ends(), Reports()
-    with serve(HOST, 0, gate, supports=SUPPORTS, on_end=ends, report=reports) as server:
+    with serve(HOST, 0, gate, supports=SUPPORTS, watch=ends, report=reports) as server:
         with connected(server.port) as raw:
             established(raw).send(store_rq(1), data(3, b"some", is_last=False))
             gate.wait_entered()
@@ -222,16 +225,18 @@ def test_what_a_handler_raises_is_reported_once_and_answered() -> None:
     assert [(type(error), where) for error, where in reports] == [(ZeroDivisionError, "C-STORE 1")]
 
 
-def test_an_error_outside_of_handlers_is_reported_and_ends_only_that_association() -> None:
-    def on_end(engine: Association, address: str, outcome: Outcome) -> None:
-        raise KeyError("in on_end")
+def test_an_error_of_who_watches_is_reported_and_ends_nothing() -> None:
+    def watch(occurrence: Occurrence) -> None:
+        raise KeyError(type(occurrence).__name__)
 
     reports = Reports()
-    with serve(HOST, 0, Gate(), supports=SUPPORTS, on_end=on_end, report=reports) as server:
+    with serve(HOST, 0, Gate(), supports=SUPPORTS, watch=watch, report=reports) as server:
         for _ in range(2):
             with connected(server.port) as raw:
                 released(established(raw))
-    assert [type(error) for error, _ in reports] == [KeyError, KeyError]
+    assert Counter((type(error), error.args[0], where) for error, where in reports) == {
+        (KeyError, told, "watch"): 2 for told in ("AssociationEstablished", "AssociationEnded")
+    }
 
 
 # ---------------------------------------------------------------- closing
@@ -239,7 +244,7 @@ def test_an_error_outside_of_handlers_is_reported_and_ends_only_that_association
 
 def test_closing_lets_associations_end() -> None:
     gate, ends = Gate(), Ends()
-    with serve(HOST, 0, gate, supports=SUPPORTS, on_end=ends) as server, connected(server.port) as raw:
+    with serve(HOST, 0, gate, supports=SUPPORTS, watch=ends) as server, connected(server.port) as raw:
         established(raw).send(echo_rq(1))
         gate.wait_entered()
         closing = threading.Thread(target=server.close, args=(PATIENCE,))
@@ -269,7 +274,7 @@ def test_a_request_that_comes_while_closing_is_told_to_come_back_later() -> None
 
 def test_after_the_grace_associations_are_aborted() -> None:
     gate, ends = Gate(), Ends()
-    with serve(HOST, 0, gate, supports=SUPPORTS, on_end=ends, grace=0.0) as server, connected(server.port) as raw:
+    with serve(HOST, 0, gate, supports=SUPPORTS, watch=ends, grace=0.0) as server, connected(server.port) as raw:
         established(raw).send(store_rq(1), data(3, b"some", is_last=False))
         gate.wait_entered()
         closing = threading.Thread(target=server.close, args=(0.0,))
@@ -411,7 +416,8 @@ class Listener:
 
 def listening(listener: Listener, reports: Reports) -> Server:
     sock: Any = listener
-    return Server(sock, Gate(), acceptor(), budget=Budget(), report=reports, on_end=None)
+    lock = threading.Lock()
+    return Server(sock, Host(Gate(), supports=SUPPORTS, report=reports, lock=lock), lock, None)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from sansdimse.events import (
     AssociationAccepted,
     AssociationRequested,
     Ended,
+    IdleTooLong,
     ReleaseCompleted,
     ReleaseRequested,
     TimedOut,
@@ -293,7 +294,7 @@ def test_the_rest_of_refused_data_is_skipped_and_what_follows_is_read() -> None:
     assert isinstance(aborted, Aborted)
     told = fed(ul, b"d" + P_DATA + AC + ABORT)  # AA-6, AA-6, AA-2
     assert [type(event) for event in told] == [Ended]
-    assert written(ul, NOW) == b""  # nobody reads the A-ABORT of one who sent one himself
+    assert written(ul, NOW) == AAbort(2, 2).encode()  # as it would had the peer's come later
 
 
 def test_data_sent_are_handed_on_in_order_and_start_a_timer_when_taken() -> None:
@@ -628,6 +629,31 @@ def test_artim_of_an_abort_starts_at_the_next_time_told_and_again_when_taken() -
     assert ul.timers.deadlines() == {(ARTIM, 0): NOW + 3631}
 
 
+@pytest.mark.parametrize("requestor", [True, False])
+def test_idle_is_told_in_the_place_of_an_abort_where_that_was_asked_for_and_told_again(requestor: bool) -> None:
+    ul = reach(State.STA6, requestor, limits=Limits(idle=20.0))
+    ul.idle_is_told = True
+    ul.timers.start(Timer.IDLE, NOW, 20.0)
+    for turn in range(1, 4):
+        ul.handle_timeout(NOW + 20 * turn - 1)
+        assert events(ul) == []
+        ul.handle_timeout(NOW + 20 * turn)
+        assert events(ul) == [IdleTooLong()]
+        assert (ul.state, ul.outcome, written(ul, NOW + 20 * turn)) == (State.STA6, None, b"")
+        assert ul.timers.deadlines() == {(Timer.IDLE, 0): NOW + 20 * (turn + 1)}
+    ul.timers.start(Timer.RELEASE, NOW, 1.0)
+    ul.handle_timeout(NOW + 70)
+    assert events(ul) == [TimedOut(Timer.RELEASE)], "no other deadline is spared by it"
+
+
+def test_else_idle_is_a_deadline_as_any_other() -> None:
+    ul = reach(State.STA6, requestor=True)
+    ul.timers.start(Timer.IDLE, NOW, 20.0)
+    ul.handle_timeout(NOW + 20)
+    assert events(ul) == [TimedOut(Timer.IDLE)]
+    assert ul.state is State.STA13
+
+
 def test_the_deadline_of_a_message_says_which() -> None:
     ul = reach(State.STA6, requestor=True)
     ul.timers.start(Timer.DIMSE_RESPONSE, NOW, 60.0, 7)
@@ -636,8 +662,9 @@ def test_the_deadline_of_a_message_says_which() -> None:
 
 
 @pytest.mark.parametrize("requestor", [True, False])
-def test_a_peer_that_takes_nothing_is_aborted_and_then_given_up(requestor: bool) -> None:
-    ul = reach(State.STA6, requestor)
+@pytest.mark.parametrize("output", [Limits().output, 8], ids=["little", "more than the limit"])
+def test_a_peer_that_takes_nothing_is_aborted_and_then_given_up(requestor: bool, output: int) -> None:
+    ul = reach(State.STA6, requestor, limits=Limits(output=output))
     ul.send_p_data([[P_DATA]])
     ul.data_to_send(NOW)
     assert ul.next_timeout() == NOW + 60
@@ -706,6 +733,29 @@ def test_counts_of_bytes_and_the_last_event() -> None:
     assert isinstance(ended, Ended)
     assert ended.outcome.bytes_received == len(AC) + len(RELEASE_RP) == ul.bytes_received
     assert ended.outcome.bytes_sent == len(RQ) + len(RELEASE_RQ) == ul.bytes_sent
+    assert (ended.outcome.pdus_received, ended.outcome.pdus_sent) == (2, 2)
+
+
+def test_pdus_are_counted_of_data_too_several_in_one_buffer_as_well() -> None:
+    ul = reach(State.STA6, requestor=True)
+    ul.send_p_data([[P_DATA], [P_DATA]])
+    ul.send_p_data([[P_DATA * 3]], count=3)
+    ul.send_p_data([])
+    fed(ul, P_DATA + P_DATA)
+    ul.release()
+    assert written(ul, NOW) == P_DATA * 5 + RELEASE_RQ
+    *_, ended = fed(ul, RELEASE_RP)
+    assert isinstance(ended, Ended)
+    assert (ended.outcome.pdus_received, ended.outcome.pdus_sent) == (4, 7)  # with A-ASSOCIATE
+
+
+def test_what_nobody_took_was_not_sent() -> None:
+    ul = reach(State.STA6, requestor=True)
+    ul.send_p_data([[P_DATA]])
+    ul.receive_eof(NOW, "reset")
+    *_, ended = events(ul)
+    assert isinstance(ended, Ended)
+    assert (ended.outcome.pdus_received, ended.outcome.pdus_sent) == (1, 1)
 
 
 def test_bytes_behind_the_end_never_came() -> None:

@@ -112,6 +112,19 @@ def test_one_take_is_what_one_write_can_take(output: Output) -> None:
     assert len(output.take(0.0)) == 176
 
 
+def test_pdus_are_counted_when_they_are_given(output: Output) -> None:
+    output.add([b"one"])
+    output.add([b"five ", b"in one"], 5)
+    output.then_start(Timer.RELEASE, 30.0)
+    assert output.pdus_sent == 0
+    output.take(0.0)
+    assert output.pdus_sent == 6
+    output.add([b"never"])
+    output.drop()
+    output.take(1.0)
+    assert output.pdus_sent == 6
+
+
 pdus = st.lists(st.binary(min_size=1, max_size=8), min_size=1, max_size=3)
 
 
@@ -132,4 +145,6 @@ def test_whatever_the_order_of_adding_and_taking_the_bytes_are_the_same(script: 
             added += b"".join(step)
         assert added.startswith(taken)
         assert output.bytes_sent == len(taken)
+        assert output.totals() == (len(added), len([each for each in script[: now + 1] if each is not None]))
     assert taken + b"".join(output.take(99.0)) == added
+    assert output.pdus_sent == len([step for step in script if step is not None])

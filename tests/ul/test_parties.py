@@ -9,7 +9,15 @@ import pytest
 from sansdimse.errors import LocalProtocolError
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE_8BIT, VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
-from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor, check_context, check_ours, check_title
+from sansdimse.ul.parties import (
+    Acceptor,
+    PresentationContext,
+    Requestor,
+    WhenIdle,
+    check_context,
+    check_ours,
+    check_title,
+)
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 UNCOMPRESSED = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
@@ -34,6 +42,12 @@ def test_a_replaced_acceptor_offers_what_it_supports_now() -> None:
     changed = dataclasses.replace(Acceptor("ME", [CT]), supports=[VERIFICATION])
     assert changed.offer(CT) is None
     assert changed.offer(VERIFICATION) == PresentationContext(VERIFICATION)
+
+
+def test_who_is_idle_is_aborted_unless_something_else_was_asked_for() -> None:
+    for party in (Requestor("ME", "PACS", [CT]), Acceptor("ME", [CT])):
+        assert party.when_idle is WhenIdle.ABORT
+        assert dataclasses.replace(party, when_idle=WhenIdle.ECHO) != party
 
 
 def test_a_transfer_syntax_named_twice_counts_once() -> None:

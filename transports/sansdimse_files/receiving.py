@@ -32,8 +32,8 @@ def received_file(
         _out_of_space_is_a_status(),
         ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync) as file,
     ):
-        for piece in store:
-            file.write([piece])
+        while pieces := store.pieces():
+            file.write(pieces)
         yield file
         file.commit()
 
@@ -54,8 +54,8 @@ async def async_received_file(
     with _out_of_space_is_a_status():
         file = await store.call(create)
         try:
-            async for piece in store:
-                await store.call(file.write, [piece])
+            while pieces := await store.pieces():
+                await store.call(file.write, pieces)
             yield file
             await store.call(file.commit)
         finally:

@@ -5,35 +5,19 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from typing import Final
+from typing import Unpack
 
-from sansdimse import (
-    DEFAULT,
-    Association,
-    AsynchronousOperationsWindow,
-    CommonExtendedNegotiation,
-    ExtendedNegotiation,
-    Limits,
-    PresentationContext,
-    Profile,
-    Requestor,
-    UserIdentityRQ,
-)
-from sansdimse.peer import scp
 from sansdimse.peer.blocking import BlockingPeer, run
-from sansdimse.peer.handlers import check_service
+from sansdimse.peer.caller import AssociateOptions, Caller
 from sansdimse.peer.scu import Peer
-from sansdimse.peer.session import Report, Session
-from sansdimse_files import log_report
-from sansdimse_socket.link import Link, Tap
-
-LINGER: Final = 3.0
-"""Seconds that a requestor waits for the peer to close after an abort (its ARTIM, PS3.8 9.1.4)."""
+from sansdimse.peer.tap import Tap
+from sansdimse_files import log_report, tcp
+from sansdimse_files.wiring import wire
+from sansdimse_socket.link import Link
 
 
 @contextmanager
@@ -41,79 +25,57 @@ def associate(
     host: str,
     port: int,
     *,
-    calling: str = "SANSDIMSE",
-    called: str = "ANY-SCP",
-    contexts: Sequence[PresentationContext | str],
-    maximum_length: int = 131072,
-    window: AsynchronousOperationsWindow | None = None,
-    extended: tuple[ExtendedNegotiation, ...] = (),
-    common_extended: tuple[CommonExtendedNegotiation, ...] = (),
-    user_identity: UserIdentityRQ | None = None,
-    service: object | None = None,
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
     source_address: tuple[str, int] | None = None,
-    limits: Limits | None = None,
-    profile: Profile = DEFAULT,
-    report: Report = log_report,
     tap: Tap | None = None,
+    **options: Unpack[AssociateOptions],
 ) -> Iterator[BlockingPeer]:
     """Open an association and give its ``Peer``; leaving releases it, leaving by an exception aborts it.
 
-    ``contexts`` are SOP class UIDs or ``PresentationContext`` values (see ``sansdimse.ul.plan``). ``service``
-    serves what the peer invokes on this association, in the contexts with ``scp=True``; ``tap`` sees the bytes
-    that pass both ways. Raises ``AssociationLost`` if there is no association: its ``outcome`` says whether the
-    peer was not reached, rejected it, or was silent; ``LocalProtocolError`` for a proposal that the standard
-    does not allow, ``TypeError`` if the service lacks a method for what it is to serve.
+    The options are those of ``sansdimse.peer.caller.AssociateOptions``. ``tls`` makes it TLS, for the name ``host``
+    or another ``server_name``; ``tap`` sees the bytes that pass, TLS taken off. Raises ``AssociationLost`` if there
+    is no association: its ``outcome`` says whether the peer was not reached, rejected it, or was silent;
+    ``LocalProtocolError`` for a proposal that the standard does not allow, ``TypeError`` if the service lacks a
+    method for what it is to serve.
     """
-    config = Requestor(
-        calling,
-        called,
-        contexts,
-        maximum_length=maximum_length,
-        window=window,
-        extended=extended,
-        common_extended=common_extended,
-        user_identity=user_identity,
-        limits=limits or replace(Limits(), artim=LINGER),
-        profile=profile,
-    )
-    if service is not None:
-        check_service(service, [context.abstract_syntax for context in config.presentation_contexts if context.scp])
-    engine = Association(config, now=time.monotonic())
-    link = Link(engine, tap=tap)
-    serve = None if service is None else partial(scp.serve, service)
-    session = link.session = Session(engine, link, address=f"{host}:{port}", serve=serve, report=report)
+    options.setdefault("report", log_report)
+    caller = Caller(now=time.monotonic(), **options)
+    line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)
+    link = Link(line.engine)
+    session = link.session = caller.session(link, f"{host}:{port}", line.certificate)
     try:
-        _connect(link, host, port, source_address)
+        _connect(link, caller.engine.next_timeout(), host, port, source_address)
         try:
             run(session.established())
-            peer = BlockingPeer(Peer(session))
+            peer = BlockingPeer(Peer(session), link.within)
             yield peer
             peer.release()
         except BaseException:
-            engine.abort()
+            session.abort()
             run(session.end())
             raise
     finally:
         link.close()
 
 
-def _connect(link: Link, host: str, port: int, source_address: tuple[str, int] | None) -> None:
+def _connect(link: Link, deadline: float | None, host: str, port: int, source_address: tuple[str, int] | None) -> None:
     """Try the host's addresses one after the other until one answers or the engine's deadline passes."""
-    errors = []
+    errors: list[BaseException] = []
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         addresses = []
-        errors.append(f"{host}: {getattr(error, 'strerror', None) or error}")
+        errors.append(error)
     for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
         try:
             if source_address is not None:
                 sock.bind(source_address)
-            connected = _connect_one(sock, address, link.engine.next_timeout())
+            connected = _connect_one(sock, address, deadline)
         except OSError as error:
             sock.close()
-            errors.append(f"{host} port {port}: {error.strerror or error}")
+            errors.append(error)
             continue
         except BaseException:
             sock.close()
@@ -122,11 +84,9 @@ def _connect(link: Link, host: str, port: int, source_address: tuple[str, int] |
             link.opened(sock)
         else:
             sock.close()
-            link.engine.handle_timeout(time.monotonic())
-            link.session.pump()
+            link.timed_out()
         return
-    link.engine.receive_eof(time.monotonic(), "; ".join(errors))
-    link.session.pump()
+    link.failed(tcp.reason(host, port, errors))
 
 
 def _connect_one(sock: socket.socket, address: tuple[object, ...], deadline: float | None) -> bool:

@@ -10,32 +10,17 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, TypeVar
 
-from sansdimse import Association, Side
 from sansdimse.dataset import Instance
 from sansdimse.peer.blocking import run
-from sansdimse.peer.link import PathLike
+from sansdimse.peer.link import Engine, PathLike
 from sansdimse.peer.session import Session
-from sansdimse_files import open_instance
+from sansdimse_files import open_instance, tcp
 
 T = TypeVar("T")
-
-READ_SIZE: Final = 256 * 1024
-_IOV_MAX: Final = 512
-_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
-
-Tap = Callable[[Side, bytes | memoryview, float], object]
-"""Told of the bytes that pass, before they do: whose they are, the bytes, and the monotonic time."""
-
-
-def prepare(sock: socket.socket) -> None:
-    """The options of every connection: no delay, keepalive against silent firewalls, non-blocking."""
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 class _Signal:
@@ -67,10 +52,14 @@ class _Job:
         """Run it to its end, if nobody cancelled it. That it awaited what only a loop gives, is its handler's error."""
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
+            link, until = self._link, self._link.until
+            link.until = None  # who waits for an answer of the peer does not hurry its requests
             try:
                 run(conversation)
             except RuntimeError as error:
-                self._link.session.report(error, "a handler")
+                link.session.report(error, "a handler")
+            finally:
+                link.until = until
 
     def cancel(self) -> None:
         """Keep it from beginning; one that runs learns of the association's end where it waits."""
@@ -80,24 +69,21 @@ class _Job:
 
 
 class Link:
-    """One socket and its engine; ``session`` is set by whoever made both."""
+    """One socket. ``wire`` is the outermost engine: that of ``session``, or one around it (TLS, a tap).
+
+    ``session`` is set by whoever made both.
+    """
 
     session: Session
 
-    def __init__(
-        self,
-        engine: Association,
-        *,
-        wake: int | None = None,
-        tap: Tap | None = None,
-    ) -> None:
+    def __init__(self, wire: Engine, *, wake: int | None = None) -> None:
         """``wake`` is a file descriptor that becomes readable when the association should be aborted."""
-        self.engine = engine
-        self._tap = tap
+        self.wire = wire
+        self.until: float | None = None  # when whoever waits has waited enough
         self._sock: socket.socket | None = None
         self._wake = wake
         self._jobs: deque[_Job] = deque()
-        self._unwritten: deque[memoryview] = deque()
+        self._unwritten: list[memoryview] = []
         self._eof = False
         self._received = False
         self._broken = False  # the peer takes no more output
@@ -105,6 +91,10 @@ class Link:
         self._watched: dict[int, int] = {}
 
     # ------------------------------------------------------------ sansdimse.peer.link.Link
+
+    def now(self) -> float:
+        """The monotonic time."""
+        return time.monotonic()
 
     def signal(self) -> _Signal:
         """A signal that drives this socket."""
@@ -121,13 +111,14 @@ class Link:
 
     async def flush(self) -> None:
         """Drive until the output is below the high water."""
-        high_water = self.engine.limits.output_high_water
+        engine = self.session.engine
+        high_water = engine.limits.output_high_water
         if self._sock is not None:
             self._write()
             self._wait(glance=True)  # a peer that takes all we write may have refused it, or gone
-        self.drive(lambda: self.engine.bytes_unsent < high_water)
+        self.drive(lambda: engine.bytes_unsent < high_water)
 
-    async def call(self, function: Callable[..., T], *args: Any) -> T:
+    async def call(self, function: Callable[..., T], *args: Any, abandon_on_cancel: bool = False) -> T:
         """Call it: this thread is there to block."""
         return function(*args)
 
@@ -139,13 +130,35 @@ class Link:
         """Open a DICOM file for sending."""
         return open_instance(path)
 
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """Waits in here raise ``TimeoutError`` when so many seconds have passed; None leaves the bound there is."""
+        before = self.until
+        if seconds is not None:
+            until = time.monotonic() + seconds
+            self.until = until if before is None else min(before, until)
+        try:
+            yield
+        finally:
+            self.until = before
+
     # ------------------------------------------------------------ the driver
 
     def opened(self, sock: socket.socket) -> None:
         """The connection is open; its options are set here."""
-        prepare(sock)
+        tcp.prepare(sock)
         self._sock = sock
-        self.engine.transport_opened(time.monotonic())
+        self.wire.transport_opened(time.monotonic())
+
+    def failed(self, error: str) -> None:
+        """There is no connection."""
+        self.wire.receive_eof(time.monotonic(), error)
+        self.session.pump()
+
+    def timed_out(self) -> None:
+        """There was none in time."""
+        self.wire.handle_timeout(time.monotonic())
+        self.session.pump()
 
     def drive(self, until: Callable[[], bool]) -> None:
         """Do what the engine wants done until ``until``, or until the association has ended."""
@@ -162,12 +175,14 @@ class Link:
                 self._write()
                 if until():  # what was waited for was the writing
                     return
+                if self.until is not None and time.monotonic() >= self.until:
+                    raise TimeoutError("the peer did not answer within the deadline given")
                 self._wait()
 
     def close(self) -> None:
         """Close the socket, and what never began. Output that the peer still takes is written first."""
         if self._sock is not None:
-            while self.session.ended and self.engine.bytes_unsent:
+            while self.session.ended and self.wire.bytes_unsent:
                 self._write()
                 if self._unwritten:
                     self._eof = True
@@ -177,29 +192,64 @@ class Link:
         while self._jobs:
             self._jobs.popleft().cancel()
 
+    # ------------------------------------------------------------ for whoever drives several: the pool
+
+    def interest(self) -> tuple[int, int, float | None]:
+        """What to wait for before there is something to do: descriptor, ``poll`` events, and until when at most."""
+        if self._sock is None:
+            raise RuntimeError("there is nothing to wait for on a connection that is not open")
+        return self._sock.fileno(), self._events(), self.wire.next_timeout()
+
+    def glance(self) -> None:
+        """Do what can be done without waiting for the peer: read, write, tell the time, serve what the peer asked."""
+        self._write()
+        self._wait(glance=True)
+        self.drive(lambda: not self._jobs)
+        self._write()
+
+    def abort_when(self, wake: int | None) -> None:
+        """Abort, in a wait, when this file descriptor is readable; None is none."""
+        if self._wake is not None:
+            self._watch(self._wake, 0)
+        self._wake = wake
+
+    def cut(self) -> None:
+        """End the connection from another thread; whoever drives it finds the end of the stream."""
+        sock = self._sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    # ------------------------------------------------------------ how it is done
+
     def _wait(self, *, glance: bool = False) -> None:
         """Wait for what may happen next, or just look whether something has, and tell the engine."""
-        engine, sock = self.engine, self._sock
+        engine, sock = self.wire, self._sock
         if sock is None:
             raise RuntimeError("a conversation waits on a connection that was never opened")
-        wanted = 0 if self._eof or self.session.stalled else select.POLLIN
-        if self._unwritten:
-            wanted |= select.POLLOUT
-        self._watch(sock.fileno(), wanted)
+        self._watch(sock.fileno(), self._events())
         if self._wake is not None:
             self._watch(self._wake, select.POLLIN)
         deadline = engine.next_timeout()
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        first = min((each for each in (deadline, self.until) if each is not None), default=None)
+        timeout = None if first is None else max(0.0, first - time.monotonic()) * 1000
         for fd, what in self._poll.poll(0 if glance else timeout):
             if fd == self._wake:
                 self._watch(self._wake, 0)
                 self._wake = None
                 self.session.abort()
+                if self.session.outcome is None:  # in its TLS handshake there is no association
+                    self._eof = True
+                    self.failed("shut down during the TLS handshake")
             elif what & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._eof:
                 self._read()
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             engine.handle_timeout(now)
+
+    def _events(self) -> int:
+        reading = 0 if self._eof or self.session.stalled else select.POLLIN
+        return reading | (select.POLLOUT if self._unwritten else 0)
 
     def _watch(self, fd: int, wanted: int) -> None:
         if self._watched.get(fd, 0) == wanted:
@@ -211,67 +261,40 @@ class Link:
         self._watched[fd] = wanted
 
     def _read(self) -> None:
-        sock, engine = self._sock, self.engine
-        if sock is None:
-            return
+        error: str | None = None
         try:
-            data = sock.recv(READ_SIZE)
+            data = self._sock.recv(tcp.READ_SIZE) if self._sock is not None else b""
         except BlockingIOError:
             return
-        except OSError as error:
+        except OSError as failure:
+            data, error = b"", failure.strerror or str(failure)
+        if data:
+            self.wire.receive_data(data, time.monotonic())
+            self._received = True
+        else:
             self._eof = True
-            engine.receive_eof(time.monotonic(), error.strerror or str(error))
-            return
-        now = time.monotonic()
-        if not data:
-            self._eof = True
-            engine.receive_eof(now)
-            return
-        if self._tap is not None:
-            self._tap(Side.PEER, data, now)
-        engine.receive_data(data, now)
-        self._received = True
+            self.wire.receive_eof(time.monotonic(), error)
 
     def _acknowledge(self) -> None:
-        """Let the kernel acknowledge at once: DCMTK writes 12 bytes of header, and the rest when they are."""
-        if not self._received:
-            return
+        if self._received and self._sock is not None and self.wire.mid_pdu:
+            tcp.acknowledge(self._sock)
         self._received = False
-        if _QUICKACK is not None and self._sock is not None and self.engine.mid_pdu:
-            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _write(self) -> None:
         """Write what can be written now; whole batches of PDUs in one call."""
-        sock, engine = self._sock, self.engine
+        sock, engine = self._sock, self.wire
         while True:
+            self._unwritten = self._unwritten or [memoryview(each) for each in engine.data_to_send(time.monotonic())]
             if not self._unwritten:
-                now = time.monotonic()
-                self._unwritten.extend(map(memoryview, engine.data_to_send(now)))
-                if not self._unwritten:
-                    return
-                if self._tap is not None:
-                    for buffer in self._unwritten:
-                        self._tap(Side.LOCAL, buffer, now)
+                return
             if self._broken or sock is None:
                 self._unwritten.clear()
                 continue
-            batch = [self._unwritten[i] for i in range(min(_IOV_MAX, len(self._unwritten)))]
             try:
-                written = sock.sendmsg(batch)
+                written = sock.sendmsg(self._unwritten[: tcp.IOV_MAX])
             except BlockingIOError:
                 return
             except OSError:
-                # The peer is gone or takes no more; what it sent before that is still to be read.
-                self._broken = True
-                continue
-            self._forget(written)
-
-    def _forget(self, written: int) -> None:
-        unwritten = self._unwritten
-        while written:
-            head = unwritten[0]
-            if written < len(head):
-                unwritten[0] = head[written:]
-                return
-            written -= len(head)
-            unwritten.popleft()
+                self._broken = True  # it takes no more; what it sent before that is still to be read
+            else:
+                tcp.forget(self._unwritten, written)

@@ -5,45 +5,25 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from typing import Final, Unpack
 
-from sansdimse import (
-    DEFAULT,
-    Acceptor,
-    Association,
-    AsynchronousOperationsWindow,
-    Limits,
-    Outcome,
-    PresentationContext,
-    Profile,
-)
-from sansdimse.admission import Admission, Budget
-from sansdimse.peer import scp
+from sansdimse import Outcome
 from sansdimse.peer.blocking import run
-from sansdimse.peer.handlers import check_service
-from sansdimse.peer.session import Report, Session
-from sansdimse.ul.parties import Extended
-from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ
-from sansdimse_files import log_report
+from sansdimse.peer.host import Host, ServeOptions
+from sansdimse.peer.session import Session
+from sansdimse_files import log_report, tcp
+from sansdimse_files.wiring import wire
 from sansdimse_socket.link import Link
 
 _ACCEPT_PAUSE: Final = 500
 """Milliseconds without accepting when the system is out of descriptors: it would only fail again."""
 _ABORT_GRACE: Final = 3.0
 """Seconds that peers have to take an A-ABORT before their connections are cut."""
-
-IDLE: Final = 600.0
-"""Seconds after which an association with nothing outstanding is aborted, by default: a client that went
-without a word would hold its place for ever."""
-
-OnEnd = Callable[[Association, str, Outcome], object]
-"""Told of each association's end: the engine with all that it knows, the peer's address, the outcome."""
 
 
 class _Connection:
@@ -68,12 +48,9 @@ class Server:
     def __init__(
         self,
         listener: socket.socket,
-        service: object,
-        config: Acceptor,
-        *,
-        budget: Budget,
-        report: Report,
-        on_end: OnEnd | None,
+        host: Host[_Connection],
+        lock: threading.Lock,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._listener = listener
         self.host: str
@@ -81,12 +58,9 @@ class Server:
         self.port: int
         """The port listened on: useful if 0 was asked for."""
         self.host, self.port, *_ = listener.getsockname()
-        self._service = service
-        self._config = config
-        self._report = report
-        self._on_end = on_end
-        self._admission: Admission[_Connection] = Admission(budget)
-        self._lock = threading.Lock()
+        self._host = host
+        self._lock = lock
+        self._tls = tls
         self._connections: set[_Connection] = set()
         self._stop_accepting, self._accepting = os.pipe()  # the second's end is the first's readiness
         self._aborting, self._serving = os.pipe()
@@ -97,8 +71,12 @@ class Server:
     @property
     def associations(self) -> int:
         """How many associations are established, or are being."""
-        with self._lock:
-            return self._admission.associations
+        return self._host.associations
+
+    @property
+    def pending(self) -> int:
+        """How many connections have no association: no complete request yet, or a rejected one."""
+        return self._host.pending
 
     def wait_closed(self, timeout: float | None = None) -> bool:
         """Wait until somebody closed the server; False if ``timeout`` seconds passed before."""
@@ -106,10 +84,7 @@ class Server:
 
     def close(self, grace: float = 10.0) -> None:
         """Stop accepting, let associations end within ``grace`` seconds, then abort them. Idempotent."""
-        with self._lock:
-            first = not self._admission.closing
-            self._admission.closing = True
-        if not first:
+        if not self._host.close():
             self._closed.wait()
             return
         os.close(self._accepting)
@@ -122,7 +97,7 @@ class Server:
             connection.cut()
         self._join(_ABORT_GRACE)
         for connection in self._snapshot():  # only a handler that never returns is left
-            self._report(TimeoutError("the handler did not return"), connection.address)
+            self._host.report(TimeoutError("the handler did not return"), connection.address)
         os.close(self._stop_accepting)
         self._closed.set()
         self._close_when_empty()
@@ -139,7 +114,6 @@ class Server:
     # ------------------------------------------------------------ the threads
 
     def _accept(self) -> None:
-        self._listener.setblocking(False)
         poll = select.poll()
         poll.register(self._stop_accepting, select.POLLIN)
         stopped = select.poll()
@@ -153,29 +127,30 @@ class Server:
             except (BlockingIOError, ConnectionError):
                 continue  # it left before we looked
             except OSError as error:
-                self._report(error, "accept")
+                self._host.report(error, "accept")
                 if stopped.poll(_ACCEPT_PAUSE):
                     return
                 continue
-            self._start(_Connection(self, sock, _text(address)))
+            self._start(_Connection(self, sock, tcp.text(address)))
 
     def _start(self, connection: _Connection) -> None:
         with self._lock:
             self._connections.add(connection)
-            oldest = self._admission.opened(connection)
+        oldest = self._host.opened(connection, connection.address)
         if oldest is not None:
+            self._host.cut(oldest.address)
             oldest.cut()
         try:
             connection.thread.start()
         except RuntimeError as error:  # the system has no thread left
-            self._report(error, connection.address)
+            self._host.report(error, connection.address)
             connection.sock.close()
             self._forget(connection)
 
     def _forget(self, connection: _Connection) -> None:
         with self._lock:
             self._connections.discard(connection)
-            self._admission.closed(connection)
+        self._host.closed(connection)
         self._close_when_empty()
 
     def _close_when_empty(self) -> None:
@@ -187,24 +162,16 @@ class Server:
 
     def run_connection(self, connection: _Connection) -> None:
         """Serve one connection to its end; the body of its thread."""
-        engine = Association(self._config, now=time.monotonic())
-        link = Link(engine, wake=self._aborting)
-        session = link.session = Session(
-            engine,
-            link,
-            address=connection.address,
-            serve=partial(scp.serve, self._service),
-            decide=partial(self._decide, connection),
-            report=self._report,
-        )
+        now = time.monotonic()
+        engine = self._host.engine(now)
+        line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
+        link = Link(line.engine, wake=self._aborting)
+        session = link.session = self._host.session(connection, engine, link, connection.address, line.certificate)
         try:
             link.opened(connection.sock)
-            outcome = self._serve_to_the_end(session)
-            link.close()
-            if self._on_end is not None:
-                self._on_end(engine, connection.address, outcome)
+            self._serve_to_the_end(session)
         except Exception as error:  # noqa: BLE001 - a thread must not die silently: whatever it is, it is told
-            self._report(error, connection.address)
+            self._host.report(error, connection.address)
         finally:
             link.close()
             connection.sock.close()
@@ -215,21 +182,9 @@ class Server:
         try:
             return run(session.end())
         except Exception as error:  # noqa: BLE001 - whatever it is, the peer is told to give up
-            self._report(error, session.address)
+            self._host.report(error, session.address)
             session.abort()
             return run(session.end())
-
-    def _decide(self, connection: _Connection, engine: Association) -> AAssociateAC | AAssociateRJ:
-        proposed = engine.proposed_answer()
-        with self._lock:
-            return self._admission.requested(connection, proposed)
-
-
-def _text(address: tuple[Any, ...]) -> str:
-    """An address as people write it: IPv6 in brackets, IPv4 as such."""
-    host, port, *_ = address
-    host = host.removeprefix("::ffff:") if "." in host else host  # IPv4, over a socket for both
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager
@@ -238,49 +193,20 @@ def serve(
     port: int,
     service: object,
     *,
-    ae_title: str = "SANSDIMSE",
-    supports: Sequence[PresentationContext | str],
-    any_storage: bool = False,
-    require_called: bool = False,
-    allowed_calling: Collection[str] | None = None,
-    prefer: tuple[str, ...] = (),
-    maximum_length: int = 131072,
-    window: AsynchronousOperationsWindow | None = None,
-    extended: Mapping[str, Extended] | None = None,
-    budget: Budget | None = None,
-    limits: Limits | None = None,
-    profile: Profile = DEFAULT,
+    tls: ssl.SSLContext | None = None,
     grace: float = 10.0,
-    report: Report = log_report,
-    on_end: OnEnd | None = None,
+    **options: Unpack[ServeOptions],
 ) -> Iterator[Server]:
     """Listen and let ``service`` answer; leaving closes the server (``Server.close`` with ``grace``).
 
-    ``host`` "0.0.0.0" is every IPv4 address of this machine, "::" the IPv6 ones besides; port 0 takes a free one: see
-    ``Server.port``. ``supports`` are the SOP classes offered, ``any_storage`` takes whatever looks like storage
-    besides. ``require_called`` rejects requests for another title than ``ae_title``, ``allowed_calling`` those of
-    other requestors. The default ``limits`` are those of ``Limits``, with ``idle`` at ten minutes. Raises ``OSError``
-    if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers.
+    The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
+    machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS. Raises
+    ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers.
     """
-    config = Acceptor(
-        ae_title,
-        supports,
-        require_called=require_called,
-        allowed_calling=None if allowed_calling is None else frozenset(allowed_calling),
-        prefer=prefer,
-        any_storage=any_storage,
-        maximum_length=maximum_length,
-        window=window or AsynchronousOperationsWindow(1, 1),
-        extended=extended or {},
-        limits=limits or replace(Limits(), idle=IDLE),
-        profile=profile,
-    )
-    offered = [each if isinstance(each, str) else each.abstract_syntax for each in supports]
-    check_service(service, offered, any_storage=any_storage)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    both = host == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
-    server = Server(listener, service, config, budget=budget or Budget(), report=report, on_end=on_end)
+    options.setdefault("report", log_report)
+    lock = threading.Lock()
+    server_host: Host[_Connection] = Host(service, lock=lock, **options)
+    server = Server(tcp.listen(host, port), server_host, lock, tls)
     try:
         yield server
     except BaseException:

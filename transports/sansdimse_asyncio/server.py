@@ -1,0 +1,187 @@
+"""``serve`` on asyncio: an idle association has no task, only its protocol and its engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Unpack
+
+from sansdimse.peer.host import Host, ServeOptions
+from sansdimse_asyncio.client import WORKERS
+from sansdimse_asyncio.link import Link
+from sansdimse_asyncio.workers import Workers
+from sansdimse_files import log_report, tcp
+from sansdimse_files.wiring import wire
+
+_ABORT_GRACE: Final = 3.0
+"""Seconds that peers have to take an A-ABORT before their connections are cut."""
+
+
+class Server:
+    """A listening server; made by ``serve``."""
+
+    def __init__(self, listener: socket.socket, host: Host[Link], workers: Workers, tls: ssl.SSLContext | None) -> None:
+        self.host: str
+        """The address listened on."""
+        self.port: int
+        """The port listened on: useful if 0 was asked for."""
+        self.host, self.port, *_ = listener.getsockname()
+        self._host = host
+        self._workers = workers
+        self._tls = tls
+        self._links: set[Link] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed = asyncio.Event()
+        self._acceptor: asyncio.Server | None = None
+
+    @property
+    def associations(self) -> int:
+        """How many associations are established, or are being."""
+        return self._host.associations
+
+    @property
+    def pending(self) -> int:
+        """How many connections have no association: no complete request yet, or a rejected one."""
+        return self._host.pending
+
+    async def wait_closed(self) -> None:
+        """Wait until somebody closed the server."""
+        await self._closed.wait()
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Stop accepting, let associations end within ``grace`` seconds, then abort them. Idempotent."""
+        if not self._host.close():
+            await self._closed.wait()
+            return
+        if self._acceptor is not None:
+            self._acceptor.close()
+        try:
+            await self._emptied(grace)
+            for link in tuple(self._links):
+                link.abort()
+            await self._emptied(_ABORT_GRACE)
+        finally:
+            for link in tuple(self._links):
+                link.cut()
+            self._workers.close()
+            self._closed.set()
+        await self._emptied(_ABORT_GRACE)
+        for link in self._links:
+            self._host.report(TimeoutError("the handler did not return"), link.session.address)
+
+    async def _emptied(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+
+    async def _listen(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._acceptor = await loop.create_server(lambda: _Accepting(self), sock=listener, backlog=256)
+
+    def accepted(self, transport: asyncio.BaseTransport) -> Link:
+        """A connection came: its link, with a session."""
+        now = asyncio.get_running_loop().time()
+        address = tcp.text(transport.get_extra_info("peername") or ("unknown", 0))
+        engine = self._host.engine(now)
+        line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
+        link = Link(line.engine, self._workers, gone=lambda: self._gone(link))
+        link.session = self._host.session(link, engine, link, address, line.certificate)
+        self._links.add(link)
+        self._empty.clear()
+        oldest = self._host.opened(link, address)
+        if oldest is not None:
+            self._host.cut(oldest.session.address)
+            oldest.cut()
+        return link
+
+    def _gone(self, link: Link) -> None:
+        self._links.discard(link)
+        self._host.closed(link)
+        if not self._links:
+            self._empty.set()
+
+
+class _Accepting(asyncio.Protocol):
+    """Whom asyncio tells of a connection: only then is there an address, and it goes to a ``Link``."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        link = self._server.accepted(transport)
+        link.connection_made(transport)
+
+
+@asynccontextmanager
+async def serve(
+    host: str,
+    port: int,
+    service: object,
+    *,
+    tls: ssl.SSLContext | None = None,
+    workers: int = WORKERS,
+    grace: float = 10.0,
+    **options: Unpack[ServeOptions],
+) -> AsyncIterator[Server]:
+    """Listen and let ``service`` answer; leaving closes the server (``Server.close`` with ``grace``).
+
+    The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
+    machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
+    ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
+    ``TypeError`` if the service lacks a method for what it offers.
+
+    ``run_server`` is the same as a task of your own group.
+    """
+    options.setdefault("report", log_report)
+    server_host: Host[Link] = Host(service, **options)
+    listener = tcp.listen(host, port)
+    try:
+        server = Server(listener, server_host, Workers(workers), tls)
+        await server._listen(listener)
+    except BaseException:
+        listener.close()
+        raise
+    try:
+        yield server
+    except BaseException:
+        await server.close(0)
+        raise
+    await server.close(grace)
+
+
+async def run_server(
+    host: str,
+    port: int,
+    service: object,
+    *,
+    started: asyncio.Future[Server] | None = None,
+    tls: ssl.SSLContext | None = None,
+    workers: int = WORKERS,
+    grace: float = 10.0,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """``serve`` as a task of your own group: ``group.create_task(run_server(..., started=future))``.
+
+    It ends when somebody has closed the ``Server``.
+
+    ``started`` is given the ``Server`` as soon as it listens. What keeps it from that is raised to whoever awaits
+    ``started``, and there only; without ``started``, here. Cancelled, it aborts its associations without ``grace``.
+    """
+    try:
+        async with serve(host, port, service, tls=tls, workers=workers, grace=grace, **options) as server:
+            if started is not None and not started.done():
+                started.set_result(server)
+            await server.wait_closed()
+    except Exception as error:
+        if started is None or started.done():
+            raise
+        started.set_exception(error)
+    finally:
+        if started is not None and not started.done():
+            started.cancel()

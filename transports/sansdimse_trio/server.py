@@ -1,0 +1,194 @@
+"""``serve`` on trio: one task accepts, one task waits for each connection, one runs each handler."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Unpack
+
+import trio
+
+from sansdimse.peer.host import Host, ServeOptions
+from sansdimse_files import log_report, tcp
+from sansdimse_files.wiring import wire
+from sansdimse_trio.client import WORKERS, unwrapped
+from sansdimse_trio.link import Link
+
+_ACCEPT_PAUSE: Final = 0.5
+"""Seconds without accepting when the system is out of descriptors: it would only fail again."""
+_ABORT_GRACE: Final = 3.0
+"""Seconds that peers have to take an A-ABORT before their connections are cut."""
+
+
+class Server:
+    """A listening server; made by ``serve``."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        host: Host[Link],
+        nursery: trio.Nursery,
+        limiter: trio.CapacityLimiter,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.host: str
+        """The address listened on."""
+        self.port: int
+        """The port listened on: useful if 0 was asked for."""
+        self.host, self.port, *_ = listener.getsockname()
+        self._listener = listener
+        self._host = host
+        self._nursery = nursery
+        self._limiter = limiter
+        self._tls = tls
+        self._links: set[Link] = set()
+        self._emptied = trio.Event()
+        self._closed = trio.Event()
+        self._accepting = trio.CancelScope()
+        nursery.start_soon(self._accept)
+
+    @property
+    def associations(self) -> int:
+        """How many associations are established, or are being."""
+        return self._host.associations
+
+    @property
+    def pending(self) -> int:
+        """How many connections have no association: no complete request yet, or a rejected one."""
+        return self._host.pending
+
+    async def wait_closed(self) -> None:
+        """Wait until somebody closed the server."""
+        await self._closed.wait()
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Stop accepting, let associations end within ``grace`` seconds, then abort them. Idempotent."""
+        if not self._host.close():
+            await self._closed.wait()
+            return
+        self._accepting.cancel()
+        trio.lowlevel.notify_closing(self._listener)
+        self._listener.close()
+        try:
+            await self._empty(grace)
+            for link in tuple(self._links):
+                link.abort()
+            await self._empty(_ABORT_GRACE)
+        finally:
+            for link in tuple(self._links):
+                link.close()
+            self._closed.set()
+        await self._empty(_ABORT_GRACE)
+        for link in self._links:
+            self._host.report(TimeoutError("the handler did not return"), link.session.address)
+
+    async def _empty(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            while self._links:
+                self._emptied = trio.Event()
+                await self._emptied.wait()
+
+    async def _accept(self) -> None:
+        with self._accepting:
+            while True:
+                await trio.lowlevel.wait_readable(self._listener)
+                try:
+                    sock, address = self._listener.accept()
+                except (BlockingIOError, ConnectionError):
+                    continue  # it left before we looked
+                except OSError as error:
+                    self._host.report(error, "accept")
+                    await trio.sleep(_ACCEPT_PAUSE)
+                    continue
+                self._start(sock, tcp.text(address))
+
+    def _start(self, sock: socket.socket, address: str) -> None:
+        now = trio.current_time()
+        engine = self._host.engine(now)
+        line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
+        link = Link(line.engine, self._nursery, self._limiter)
+        link.session = self._host.session(link, engine, link, address, line.certificate)
+        self._links.add(link)
+        oldest = self._host.opened(link, address)
+        if oldest is not None:
+            self._host.cut(oldest.session.address)
+            oldest.close()
+        self._nursery.start_soon(self._serve, link, sock)
+
+    async def _serve(self, link: Link, sock: socket.socket) -> None:
+        try:
+            await link.run(sock)
+            await link.all_conversed()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server outlives one connection
+            self._host.report(error, link.session.address)
+        finally:
+            sock.close()
+            self._links.discard(link)
+            self._host.closed(link)
+            if not self._links:
+                self._emptied.set()
+
+
+@asynccontextmanager
+async def serve(
+    host: str,
+    port: int,
+    service: object,
+    *,
+    tls: ssl.SSLContext | None = None,
+    workers: int = WORKERS,
+    grace: float = 10.0,
+    **options: Unpack[ServeOptions],
+) -> AsyncIterator[Server]:
+    """Listen and let ``service`` answer; leaving closes the server (``Server.close`` with ``grace``).
+
+    The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
+    machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
+    ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
+    ``TypeError`` if the service lacks a method for what it offers.
+
+    ``run_server`` is the same as a task of your own nursery.
+    """
+    options.setdefault("report", log_report)
+    server_host: Host[Link] = Host(service, **options)
+    listener = tcp.listen(host, port)
+    try:
+        with unwrapped():
+            async with trio.open_nursery() as nursery:
+                server = Server(listener, server_host, nursery, trio.CapacityLimiter(workers), tls)
+                try:
+                    yield server
+                except BaseException:
+                    grace = 0.0
+                    raise
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await server.close(grace)
+                    nursery.cancel_scope.cancel()
+    finally:
+        listener.close()
+
+
+async def run_server(
+    host: str,
+    port: int,
+    service: object,
+    *,
+    tls: ssl.SSLContext | None = None,
+    workers: int = WORKERS,
+    grace: float = 10.0,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """``serve`` as a task of your own nursery: ``server = await nursery.start(partial(run_server, ...))``.
+
+    It ends when somebody has closed the ``Server``.
+
+    ``nursery.start`` gives the ``Server`` as soon as it listens, and raises what keeps it from that. Cancelled, it
+    aborts its associations without ``grace``.
+    """
+    async with serve(host, port, service, tls=tls, workers=workers, grace=grace, **options) as server:
+        task_status.started(server)
+        await server.wait_closed()
