@@ -277,6 +277,9 @@ class Link:
             raise RuntimeError("the server is closed")
         return future.result()
 
+    def look(self) -> None:
+        """Nothing: the loop hears what comes while a handler blocks."""
+
     def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         return open_instance(path)
 

@@ -302,6 +302,9 @@ class MemoryLink:
     def block_on(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.call(coroutine)
 
+    def look(self) -> None:
+        self.drive()
+
     def open_instance(self, path: Any) -> AbstractContextManager[Instance]:
         @contextmanager
         def opening() -> Iterator[Instance]:

@@ -751,3 +751,23 @@ def test_a_data_set_of_any_length_takes_no_memory_of_ours() -> None:
         tracemalloc.stop()
         assert received == size
         assert peak < 1 << 20
+
+
+def test_what_a_transport_and_a_bookkeeper_may_look_at() -> None:
+    engine = Scripted.established(acceptor()).engine
+    request = echo_rq()
+    engine.receive_data(request[:20], 3.0)
+    assert engine.next_event() is NEED_DATA
+    assert (engine.now, engine.mid_pdu) == (3.0, True)
+    engine.receive_data(request[20:], 4.0)
+    event = engine.next_event()
+    assert isinstance(event, EchoRequested)
+    assert not engine.mid_pdu
+    assert engine.take_over() == []
+    event.operation.respond()
+    assert engine.take_over() == [event.operation]
+    assert engine.take_over() == []
+    engine.handle_timeout(5.0)
+    assert engine.timeout_pending
+    assert engine.next_event() is NEED_DATA
+    assert (engine.now, engine.timeout_pending) == (5.0, False)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sansdimse.ul.agreement import NegotiatedContext
 
 T = TypeVar("T")
+V = TypeVar("V", bound="Conversation")
 
 Within = Callable[[float | None], AbstractContextManager[None]]
 """Bounds the waits in its context by so many seconds: ``TimeoutError`` then; None sets no bound."""
@@ -224,126 +225,101 @@ class Matches(Generic[M]):
         return match
 
 
-class Echo:
-    """``scp.Echo`` for a handler that blocks."""
+class Facade(Generic[V]):
+    """What every request of the peer looks like to a handler that blocks: ``Conversation``."""
 
-    def __init__(self, echo: scp.Echo, link: Link) -> None:
-        self._echo = echo
+    def __init__(self, conversation: V, link: Link) -> None:
+        self._conversation = conversation
         self._link = link
+
+    @property
+    def context(self) -> NegotiatedContext:
+        """The presentation context."""
+        return self._conversation.context
+
+    @property
+    def transfer_syntax_uid(self) -> str:
+        """The transfer syntax of data sets, theirs and ours."""
+        return self._conversation.transfer_syntax_uid
+
+    @property
+    def association(self) -> AssociationInfo:
+        """Who asks."""
+        return self._conversation.association
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer: after a C-CANCEL, or because the association ends, whoever ends it.
+
+        A handler that takes long should ask now and then: it learns of it in no other way before it reads on, or
+        gives its next match.
+        """
+        self._link.look()
+        return self._conversation.cancelled
+
+    def abort(self) -> None:
+        """End the association at once (PS3.8 7.3)."""
+        self._link.block_on(_abort(self._conversation))
+
+
+class Echo(Facade["scp.Echo"]):
+    """``scp.Echo`` for a handler that blocks."""
 
     @property
     def request(self) -> CEchoRQ:
         """The command set."""
-        return self._echo.request
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._echo.context
-
-    @property
-    def association(self) -> AssociationInfo:
-        """Who asks."""
-        return self._echo.association
-
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._link.block_on(_abort(self._echo))
+        return self._conversation.request
 
 
-class Find:
+class Find(Facade["scp.Find"]):
     """``scp.Find`` for a handler that blocks."""
-
-    def __init__(self, find: scp.Find, link: Link) -> None:
-        self._find = find
-        self._link = link
 
     @property
     def request(self) -> CFindRQ:
         """The command set: priority and all."""
-        return self._find.request
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._find.context
-
-    @property
-    def association(self) -> AssociationInfo:
-        """Who asks."""
-        return self._find.association
+        return self._conversation.request
 
     @property
     def sop_class_uid(self) -> str:
         """The information model or service asked, as the peer gave it."""
-        return self._find.sop_class_uid
-
-    @property
-    def transfer_syntax_uid(self) -> str:
-        """The transfer syntax of identifiers, theirs and ours."""
-        return self._find.transfer_syntax_uid
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the peer wants no more matches: ``scp.Find.cancelled``."""
-        return self._find.cancelled
+        return self._conversation.sop_class_uid
 
     @property
     def raw_identifier(self) -> bytes:
         """The identifier as it came."""
-        return self._find.raw_identifier
+        return self._conversation.raw_identifier
 
     @property
     def identifier(self) -> Dataset:
         """The identifier decoded: ``scp.Find.identifier``."""
-        return self._find.identifier
-
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._link.block_on(_abort(self._find))
+        return self._conversation.identifier
 
 
-class Store:
+class Store(Facade["scp.Store"]):
     """``scp.Store`` for a handler that blocks: ``for`` over it gives the pieces."""
 
     def __init__(self, store: scp.Store, link: Link) -> None:
-        self._store = store
-        self._link = link
+        super().__init__(store, link)
         self._ahead: deque[bytes | memoryview] = deque()  # fetched, and not given yet
 
     @property
     def request(self) -> CStoreRQ:
         """The command set: priority, move originator and all."""
-        return self._store.request
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._store.context
-
-    @property
-    def association(self) -> AssociationInfo:
-        """Who sends."""
-        return self._store.association
+        return self._conversation.request
 
     @property
     def sop_class_uid(self) -> str:
         """The instance's SOP class, as the peer gave it."""
-        return self._store.sop_class_uid
+        return self._conversation.sop_class_uid
 
     @property
     def sop_instance_uid(self) -> str:
         """The instance's UID as the peer gave it: check it before it becomes a name of anything."""
-        return self._store.sop_instance_uid
-
-    @property
-    def transfer_syntax_uid(self) -> str:
-        """The transfer syntax of the pieces."""
-        return self._store.transfer_syntax_uid
+        return self._conversation.sop_instance_uid
 
     def part10_header(self) -> bytes:
         """Preamble and file meta: ``scp.Store.part10_header``."""
-        return self._store.part10_header()
+        return self._conversation.part10_header()
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
         while True:
@@ -359,7 +335,7 @@ class Store:
             pieces = list(self._ahead)
             self._ahead.clear()
             return pieces
-        return self._link.block_on(self._store.pieces())
+        return self._link.block_on(self._conversation.pieces())
 
     def read(self) -> bytes:
         """The whole data set, or what is left of it: ``scp.Store.read``."""
@@ -367,11 +343,7 @@ class Store:
 
     def dataset(self) -> Dataset:
         """The whole data set decoded: ``scp.Store.dataset``."""
-        return self._store.decoded(self.read())  # here, in the thread that is there to block
-
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._link.block_on(_abort(self._store))
+        return self._conversation.decoded(self.read())  # here, in the thread that is there to block
 
 
 async def _abort(conversation: Conversation) -> None:

@@ -25,9 +25,22 @@ class Conversation:
         return self._operation.context
 
     @property
+    def transfer_syntax_uid(self) -> str:
+        """The transfer syntax of data sets, theirs and ours."""
+        return self.context.transfer_syntax or ""
+
+    @property
     def association(self) -> AssociationInfo:
         """Who asks."""
         return self._session.info()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer: after a C-CANCEL, or because the association ends, whoever ends it.
+
+        Where handlers can be cancelled, an ``async def`` is, and need not ask.
+        """
+        return self._operation.cancelled or not self._operation.may_respond
 
     def abort(self) -> None:
         """End the association at once (PS3.8 7.3)."""

@@ -100,6 +100,10 @@ class Link(Protocol):
         """From such a function back into the conversation: run a coroutine to its end."""
         ...
 
+    def look(self) -> None:
+        """From such a function: let the engine hear what has come; nothing, where that happens while it blocks."""
+        ...
+
     def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending, measured and checked. Raises ``OSError`` and ``DatasetError``."""
         ...

@@ -70,11 +70,6 @@ class Store(Conversation):
         """The instance's UID as the peer gave it: check it before it becomes a name of anything."""
         return self._operation.request.affected_sop_instance_uid
 
-    @property
-    def transfer_syntax_uid(self) -> str:
-        """The transfer syntax of the pieces."""
-        return self.context.transfer_syntax or ""
-
     def part10_header(self) -> bytes:
         """Preamble and file meta that make the pieces a file (PS3.10 7.1).
 

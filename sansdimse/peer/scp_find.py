@@ -74,16 +74,6 @@ class Find(Conversation):
         return self._operation.request.affected_sop_class_uid or self.context.abstract_syntax
 
     @property
-    def transfer_syntax_uid(self) -> str:
-        """The transfer syntax of identifiers, theirs and ours."""
-        return self.context.transfer_syntax or ""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the peer wants no more matches: they are dropped, and the C-FIND ends with FE00."""
-        return self._operation.cancelled
-
-    @property
     def identifier(self) -> Dataset:
         """The identifier decoded. Raises ``Failure`` (C310) if it cannot be."""
         if self._identifier is None:
@@ -305,11 +295,7 @@ class _Search:
             self._operation.send_match(match.identifier, match.status)
         if matches:
             await self._session.link.flush()
-        return self._wanted
-
-    @property
-    def _wanted(self) -> bool:
-        return self._operation.may_respond and not self._operation.cancelled
+        return not self._find.cancelled
 
     async def _has_room(self) -> bool:
         """Wait until a match may be sent; False if it is not wanted any more."""
@@ -318,8 +304,8 @@ class _Search:
             await session.link.flush()
             if self._waits:
                 await session.changed()  # they wait behind a data set of ours
-        return self._wanted
+        return not self._find.cancelled
 
     @property
     def _waits(self) -> bool:
-        return self._wanted and not self._operation.has_room
+        return not (self._find.cancelled or self._operation.has_room)

@@ -168,6 +168,7 @@ class Session:
         """What became of each operation."""
         self._watch = watch
         self._opened_at = engine.now
+        self._info: AssociationInfo | None = None
         self._serve = serve
         self._decide = decide or _as_negotiated
         self._inboxes: dict[Request | Performed, Inbox] = {}
@@ -217,19 +218,24 @@ class Session:
             raise AssociationLost(outcome)
 
     def info(self) -> AssociationInfo:
-        """Who is at the other end."""
-        agreement = self.engine.agreement
-        if agreement is None:
-            raise RuntimeError("the association is not established")
-        identity = self.engine.request.user_identity if self.engine.request is not None else None
-        return AssociationInfo(
-            agreement.calling_ae_title,
-            agreement.called_ae_title,
-            self.address,
-            agreement,
-            identity,
-            self.certificate(),
-        )
+        """Who is at the other end.
+
+        TLS is asked once, when the association is established: handlers ask in threads of their own, and OpenSSL is
+        not for several.
+        """
+        if self._info is None:
+            agreement = self.engine.agreement
+            if agreement is None:
+                raise RuntimeError("the association is not established")
+            self._info = AssociationInfo(
+                agreement.calling_ae_title,
+                agreement.called_ae_title,
+                self.address,
+                agreement,
+                self.engine.request.user_identity if self.engine.request is not None else None,
+                self.certificate(),
+            )
+        return self._info
 
     def open_inbox(self, operation: Request | Performed, inbox: Inbox | None = None) -> Inbox:
         """An inbox for an operation, a new one or one shared; events of an operation that has none are dropped."""
@@ -354,11 +360,16 @@ class Session:
             self.close_inbox(operation)
 
     async def _answer(self) -> None:
+        answer: AAssociateAC | AAssociateRJ = AAssociateRJ(2, 1, 1)
         try:
             answer = await self._decide(self)
         except Exception as error:  # noqa: BLE001 - access and Acceptor.extended are the user's; reported, and answered
             self.report(error, "A-ASSOCIATE-RQ")
-            answer = AAssociateRJ(2, 1, 1)
+        finally:
+            self._say(answer)  # also if access was cancelled from within: the peer still waits
+
+    def _say(self, answer: AAssociateAC | AAssociateRJ) -> None:
+        """Answer the association request."""
         if self.engine.state is not State.STA3:
             return  # the peer did not wait for it
         if isinstance(answer, AAssociateAC):

@@ -80,11 +80,17 @@ class TimerTable:
         previous = self._deadlines.get(key)
         self._deadlines[key] = deadline
         if previous is None or deadline < previous:
-            heap = self._of_peer if timer in WAITING_FOR_PEER else self._others
+            of_peer = timer in WAITING_FOR_PEER
+            heap = self._of_peer if of_peer else self._others
             if len(heap) > 4 * len(self._deadlines) + _SPARE:
-                heap[:] = {entry for entry in heap if self._deadlines.get((entry[3], entry[2])) is not None}
+                heap[:] = [
+                    (when, _ORDER[each], of, each)
+                    for (each, of), when in self._deadlines.items()
+                    if (each in WAITING_FOR_PEER) is of_peer
+                ]
                 heapify(heap)
-            heappush(heap, (deadline, _ORDER[timer], message_id, timer))
+            else:
+                heappush(heap, (deadline, _ORDER[timer], message_id, timer))
 
     def start_when_told(self, timer: Timer, delay: float | None, message_id: int = 0) -> None:
         """Start a timer at the next time that is told: what began in a verb has no ``now`` of its own."""

@@ -15,7 +15,7 @@ from sansdimse.admission import Certificate
 from sansdimse.peer.link import Engine
 from sansdimse.peer.tap import Tapped
 from sansdimse_files import Secured, client_context, server_context
-from sansdimse_files.wiring import Wire, wire
+from sansdimse_files.wiring import Wire, check_server_context, wire
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +142,10 @@ def test_a_client_that_checks_names_needs_one(folder: Path, name: str | None) ->
     context = client_context(ca=folder / "ca.pem")
     with pytest.raises(ValueError, match="host name"):
         wire(engine, context, server_side=False, server_name=name)
+
+
+def test_a_context_of_a_client_is_refused_where_a_server_is_given_it(folder: Path) -> None:
+    check_server_context(None)
+    check_server_context(server_context(certificate=folder / "server.pem"))
+    with pytest.raises(ssl.SSLError, match="server"):
+        check_server_context(client_context(ca=folder / "ca.pem"))

@@ -369,8 +369,8 @@ def test_a_blocking_store_shows_what_the_other_does() -> None:
     seen: list[Any] = []
 
     def c_store(store: blocking.Store) -> int:
-        other = store._store
-        for name in ("request", "context", "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid", "association"):
+        other = store._conversation
+        for name in "request context association cancelled sop_class_uid sop_instance_uid transfer_syntax_uid".split():
             assert getattr(store, name) == getattr(other, name)
         seen.extend((store.sop_class_uid, store.sop_instance_uid, store.transfer_syntax_uid))
         header = memoryview(store.part10_header())
@@ -440,7 +440,7 @@ def test_a_blocking_find_shows_what_the_other_does() -> None:
     seen: list[str] = []
 
     def c_find(find: blocking.Find) -> list[Any]:
-        other = find._find
+        other = find._conversation
         for name in (
             "request context association sop_class_uid transfer_syntax_uid cancelled raw_identifier identifier".split()
         ):
@@ -473,6 +473,7 @@ def test_a_blocking_echo_shows_what_the_other_does() -> None:
     def c_echo(echo: blocking.Echo) -> int:
         assert echo.association.calling_ae_title == "ME"
         assert echo.context.id == 1
+        assert not echo.cancelled
         seen.append(echo.request.message_id)
         return 0
 

@@ -29,6 +29,7 @@ from engine_pair import (
     whole,
 )
 from memory_link import Alone, Anything, Cancelled, Joined, Loop, Pipe, Signal, Task, content, instance, nothing_left
+from sansdimse.admission import Certificate
 from sansdimse.association import Association
 from sansdimse.deviations import Code
 from sansdimse.dimse.messages import CCancelRQ, CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
@@ -1171,3 +1172,18 @@ def test_a_find_nobody_serves_is_refused() -> None:
     alone.raw.send(find_rq(1))
     assert [message.status for message in alone.raw.said()] == [0x0122]
     assert nothing_left(alone.session)
+
+
+def test_the_certificate_is_asked_for_once_however_many_handlers_want_it() -> None:
+    asked: list[Certificate] = []
+
+    def certificate() -> Certificate:
+        asked.append(Certificate("commonName=scanner"))
+        return asked[-1]
+
+    alone = Alone(object(), establish=False)
+    alone.session.certificate = certificate
+    alone.establish()
+    assert alone.session.info() is alone.session.info()
+    assert alone.session.info().certificate is asked[0]
+    assert len(asked) == 1

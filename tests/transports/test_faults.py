@@ -437,6 +437,28 @@ def test_a_handler_that_hangs_keeps_neither_others_nor_the_end_waiting(transport
 
 
 @pytest.mark.parametrize("transport", ["asyncio", "trio"])
+def test_access_that_hangs_keeps_neither_its_connection_nor_the_end(transport: str) -> None:
+    asked, go_on, over = (threading.Event() for _ in range(3))
+
+    def access(applicant: Any) -> bool:
+        asked.set()
+        assert go_on.wait(PATIENCE)
+        over.set()
+        return True
+
+    with nothing_leaks():
+        with running(transport, Chatty(), supports=SUPPORTS, access=access, limits=PATIENT) as server:
+            with connected(server.port) as raw:
+                raw.send(propose(requestor()))
+                assert asked.wait(PATIENCE)
+                raw.send(AAbort(0, 0))
+            server.until(lambda: server.ended)
+        assert not server.reports, "the server has ended, with access still thinking"
+        go_on.set()
+        assert over.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("transport", ["asyncio", "trio"])
 def test_a_handler_that_outlives_its_loop_is_told_that_the_association_is_lost(transport: str) -> None:
     service = Troubled("hangs")
     limits = replace(PATIENT, artim=0.2)
@@ -474,7 +496,7 @@ def test_sigterm_lets_stores_end_within_the_grace(tmp_path: Path) -> None:
                 pass
             with suppress(ConnectionRefusedError):
                 while True:  # until the listener is closed; the test has a time limit
-                    with connected(port):
+                    with suppress(ConnectionResetError), connected(port):  # it may close under a connection
                         pass
             raw.send(data(3, b"end!"))
             assert raw.said().status == 0

@@ -144,6 +144,19 @@ def test_only_timers_that_wait_for_the_peer_stand_still(timer: Timer) -> None:
     assert timers.expired(20.0) == (timer, 0)
 
 
+def test_a_timer_started_and_stopped_for_ever_behind_another_leaves_nothing() -> None:
+    timers = TimerTable()
+    timers.start(RESPONSE, 0.0, 60.0, 1)
+    timers.start(STALL, 0.0, 70.0)
+    for moment in range(1000):
+        timers.start(Timer.MESSAGE_COMPLETION, moment / 1000, 60.5)
+        assert timers.earliest() == 60.0
+        timers.stop(Timer.MESSAGE_COMPLETION)
+        assert len(timers._of_peer) < 100
+    timers.stop(RESPONSE, 1)
+    assert timers.earliest() == 70.0
+
+
 def test_a_copy_of_the_deadlines_is_a_copy() -> None:
     timers = TimerTable()
     timers.start(ARTIM, 0.0, 5.0)
@@ -212,3 +225,15 @@ def test_the_earliest_deadline_is_always_the_earliest(script: list[Step], now: f
         passed = timers.expired(now)
         assert (passed is None) == all(deadline > now for deadline in model.values())
         assert passed is None or model[passed] == min(model.values())
+
+
+@pytest.mark.parametrize("timer", [Timer.DIMSE_RESPONSE, Timer.OPERATION_ANSWER])
+def test_timers_that_come_and_go_by_the_thousand_leave_nothing(timer: Timer) -> None:
+    table = TimerTable()
+    table.start(timer, 0.0, 5.0, 0)
+    for number in range(1, 10_000):
+        table.start(timer, float(number), 1e6, number)
+        table.stop(timer, number)
+    assert len(table._of_peer) + len(table._others) < 200
+    assert table.earliest() == 5.0
+    assert table.expired(5.0) == (timer, 0)

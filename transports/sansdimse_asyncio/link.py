@@ -98,6 +98,9 @@ class Link(asyncio.Protocol):
             self.session.check_alive()
             raise
 
+    def look(self) -> None:
+        """Nothing: the loop hears what comes while a handler blocks."""
+
     def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending."""
         return open_instance(path)

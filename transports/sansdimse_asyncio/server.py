@@ -7,15 +7,18 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, Unpack
+from typing import Final, Unpack, cast
 
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse_asyncio.client import WORKERS
 from sansdimse_asyncio.link import Link
 from sansdimse_asyncio.workers import Workers
 from sansdimse_files import log_report, tcp
-from sansdimse_files.wiring import wire
+from sansdimse_files.wiring import check_server_context, wire
 
+_BURST: Final = 16
+"""Connections accepted in one turn of the loop: asyncio calls that the backlog. Those that are accepted and not yet
+read count against the budget, so to accept all that wait would cut some whose request has come."""
 _ABORT_GRACE: Final = 3.0
 """Seconds that peers have to take an A-ABORT before their connections are cut."""
 
@@ -82,7 +85,8 @@ class Server:
 
     async def _listen(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        self._acceptor = await loop.create_server(lambda: _Accepting(self), sock=listener, backlog=256)
+        self._acceptor = await loop.create_server(lambda: _Accepting(self), sock=listener, backlog=_BURST)
+        listener.listen(tcp.BACKLOG)
 
     def accepted(self, transport: asyncio.BaseTransport) -> Link:
         """A connection came: its link, with a session."""
@@ -114,8 +118,10 @@ class _Accepting(asyncio.Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        link = self._server.accepted(transport)
-        link.connection_made(transport)
+        if self._server._closed.is_set():  # it was accepted at the last moment
+            cast(asyncio.Transport, transport).abort()
+        else:
+            self._server.accepted(transport).connection_made(transport)
 
 
 @asynccontextmanager
@@ -134,11 +140,12 @@ async def serve(
     The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
     machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
     ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
-    ``TypeError`` if the service lacks a method for what it offers.
+    ``TypeError`` if the service lacks a method for what it offers, ``ssl.SSLError`` for a client's context.
 
     ``run_server`` is the same as a task of your own group.
     """
     options.setdefault("report", log_report)
+    check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)
     listener = tcp.listen(host, port)
     try:

@@ -9,6 +9,9 @@ from typing import Any, Final
 READ_SIZE: Final = 256 * 1024
 """Bytes to read at a time."""
 
+BACKLOG: Final = 256
+"""Connections that the system keeps until they are accepted."""
+
 IOV_MAX: Final = 512
 """Most buffers to write at a time: half of what Linux takes."""
 
@@ -38,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     listener.setblocking(False)
     return listener
 

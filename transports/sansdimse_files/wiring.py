@@ -40,6 +40,12 @@ def wire(
     return Wire(secured, lambda: _certificate(secured))
 
 
+def check_server_context(tls: ssl.SSLContext | None) -> None:
+    """Raise ``ssl.SSLError`` for a context that is a client's: where it is given, and not at each connection."""
+    if tls is not None:
+        tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+
+
 def _none() -> None:
     """Without TLS there is no certificate."""
 

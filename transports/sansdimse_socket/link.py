@@ -26,8 +26,6 @@ T = TypeVar("T")
 class _Signal:
     """A signal whose ``wait`` drives the socket until it is set."""
 
-    __slots__ = ("_link", "_set")
-
     def __init__(self, link: Link) -> None:
         self._link = link
         self._set = False
@@ -41,8 +39,6 @@ class _Signal:
 
 class _Job:
     """A conversation to run in the next wait."""
-
-    __slots__ = ("_conversation", "_link")
 
     def __init__(self, link: Link, conversation: Coroutine[Any, Any, None]) -> None:
         self._link = link
@@ -114,8 +110,7 @@ class Link:
         engine = self.session.engine
         high_water = engine.limits.output_high_water
         if self._sock is not None:
-            self._write()
-            self._wait(glance=True)  # a peer that takes all we write may have refused it, or gone
+            self.look()  # a peer that takes all we write may have refused it, or gone
         self.drive(lambda: engine.bytes_unsent < high_water)
 
     async def call(self, function: Callable[..., T], *args: Any, abandon_on_cancel: bool = False) -> T:
@@ -125,6 +120,12 @@ class Link:
     def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run it: this is the thread that drives."""
         return run(coroutine)
+
+    def look(self) -> None:
+        """Read what has come: nobody else does while a handler computes."""
+        self._write()
+        self._wait(glance=True)
+        self.session.pump()
 
     def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending."""
@@ -202,8 +203,7 @@ class Link:
 
     def glance(self) -> None:
         """Do what can be done without waiting for the peer: read, write, tell the time, serve what the peer asked."""
-        self._write()
-        self._wait(glance=True)
+        self.look()
         self.drive(lambda: not self._jobs)
         self._write()
 

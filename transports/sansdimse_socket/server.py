@@ -17,7 +17,7 @@ from sansdimse.peer.blocking import run
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse.peer.session import Session
 from sansdimse_files import log_report, tcp
-from sansdimse_files.wiring import wire
+from sansdimse_files.wiring import check_server_context, wire
 from sansdimse_socket.link import Link
 
 _ACCEPT_PAUSE: Final = 500
@@ -201,9 +201,11 @@ def serve(
 
     The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
     machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS. Raises
-    ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers.
+    ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers,
+    ``ssl.SSLError`` for a client's context.
     """
     options.setdefault("report", log_report)
+    check_server_context(tls)
     lock = threading.Lock()
     server_host: Host[_Connection] = Host(service, lock=lock, **options)
     server = Server(tcp.listen(host, port), server_host, lock, tls)

@@ -103,13 +103,11 @@ async def _connect_from(source_address: tuple[str, int], host: str, port: int) -
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """A nursery wraps what is raised in it into groups; of one alone, the caller wants that."""
+    """A nursery wraps what is raised in it into a group: of one alone, the caller wants that, his own groups whole."""
     try:
         yield
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if isinstance(error, BaseExceptionGroup):
+        if len(group.exceptions) > 1:
             raise
+        error = group.exceptions[0]
         raise error from error.__cause__

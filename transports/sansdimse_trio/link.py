@@ -96,6 +96,9 @@ class Link:
             self.session.check_alive()
             raise
 
+    def look(self) -> None:
+        """Nothing: the loop hears what comes while a handler blocks."""
+
     def open_instance(self, path: str | PathLike) -> AbstractContextManager[Instance]:
         """Open a DICOM file for sending."""
         return open_instance(path)
@@ -107,6 +110,9 @@ class Link:
 
         Cancelling does not end it: whoever cancels ends the association first, and an A-ABORT is to go out.
         """
+        if self._is_closed or self.session.ended:  # cut by the server, or given up, before this task had its first turn
+            sock.close()
+            return
         tcp.prepare(sock)
         self._sock = sock
         self._wire.transport_opened(trio.current_time())
@@ -253,6 +259,8 @@ class Link:
             tcp.forget(unwritten, written)
 
     async def _wait_writable(self, sock: socket.socket) -> None:
+        if self._sock is None:  # closed before this task had its first turn; trio takes no closed socket
+            return
         try:
             with trio.CancelScope(shield=True):  # as in ``run``
                 await trio.lowlevel.wait_writable(sock)

@@ -12,7 +12,7 @@ import trio
 
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse_files import log_report, tcp
-from sansdimse_files.wiring import wire
+from sansdimse_files.wiring import check_server_context, wire
 from sansdimse_trio.client import WORKERS, unwrapped
 from sansdimse_trio.link import Link
 
@@ -92,7 +92,7 @@ class Server:
 
     async def _accept(self) -> None:
         with self._accepting:
-            while True:
+            while not self._accepting.cancel_called:  # the server may be closed before this has begun
                 await trio.lowlevel.wait_readable(self._listener)
                 try:
                     sock, address = self._listener.accept()
@@ -147,11 +147,12 @@ async def serve(
     The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
     machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
     ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
-    ``TypeError`` if the service lacks a method for what it offers.
+    ``TypeError`` if the service lacks a method for what it offers, ``ssl.SSLError`` for a client's context.
 
     ``run_server`` is the same as a task of your own nursery.
     """
     options.setdefault("report", log_report)
+    check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)
     listener = tcp.listen(host, port)
     try:
