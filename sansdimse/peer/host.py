@@ -249,7 +249,7 @@ class Host(Generic[C]):
         if is_async(self._access):
             decision = self._access(applicant)
         else:
-            decision = await session.link.call(self._access, applicant)
+            decision = await session.link.call(self._access, applicant, abandon_on_cancel=True)
         if inspect.isawaitable(decision):
             awaited: Decision = await decision
             return judged(awaited)

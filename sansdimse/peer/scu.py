@@ -215,10 +215,11 @@ class Peer:
     async def release(self) -> Outcome:
         """End the association in good order (PS3.8 7.2); how it ended.
 
-        Waits for what other tasks have outstanding. If the peer ends it first, that is the outcome.
+        Waits for what other tasks have outstanding, or stand in line to ask. If the peer ends it first, that is the
+        outcome.
         """
         engine, session = self._engine, self._session
-        while self.outcome is None and (engine.outstanding or engine.unanswered):
+        while self.outcome is None and (engine.outstanding or engine.unanswered or len(session.line)):
             await session.changed()
         if self.outcome is None and engine.state is State.STA6:
             engine.release()

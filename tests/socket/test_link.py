@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +16,8 @@ import pytest
 
 from engine_pair import (
     ABORT,
+    FIND,
+    QUERY,
     RELEASE_RP,
     RELEASE_RQ,
     acceptor,
@@ -22,6 +25,7 @@ from engine_pair import (
     data,
     echo_rq,
     echo_rsp,
+    find_rq,
     requestor,
     store_rq,
     store_rsp,
@@ -45,6 +49,7 @@ from sansdimse.services.sop_classes import CT_IMAGE_STORAGE as CT
 from sansdimse.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 from sansdimse_files import tcp
 from sansdimse_socket import AssociationLost, Link, Store, associate, serve
+from sansdimse_socket.job import MOST_NESTED
 
 MIB = 1 << 20
 CONTEXTS = requestor().contexts
@@ -477,3 +482,32 @@ def test_a_refusal_is_heard_while_the_peer_still_takes_everything() -> None:
     ):
         assert peer.c_store(big, progress=count) == 0xA700
     assert sent < length // 4
+
+
+def test_who_asks_much_at_once_and_reads_late_is_answered_to_the_last() -> None:
+    begun = threading.Event()
+    running: list[int] = []
+    most: set[int] = set()
+
+    class Finds:
+        def c_find(self, find: Any) -> Iterator[bytes]:
+            running.append(find.request.message_id)
+            most.add(len(running))
+            if len(most) == MOST_NESTED:
+                begun.set()
+            yield bytes(MIB)
+            running.remove(find.request.message_id)
+
+    asked, window = 100, AsynchronousOperationsWindow(100, 1)
+    with serve(HOST, 0, Finds(), supports=[FIND], window=window) as server, connected(server.port) as raw:
+        raw.request(requestor(QUERY, window=window))
+        raw.send(*map(find_rq, range(1, asked + 1)))
+        assert begun.wait(PATIENCE)
+        statuses: Counter[int] = Counter()
+        while statuses[0] < asked:
+            response = raw.said()
+            statuses[response.status] += 1
+            if response.has_data_set:
+                assert len(raw.data_set()) == MIB
+    assert statuses == {0: asked, 0xFF00: asked}
+    assert max(most) == MOST_NESTED, "one in the wait of another, but not as deep as Python goes"

@@ -165,11 +165,6 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def busy(self) -> int:
-        """Conversations that have not ended."""
-        return len(self._tasks)
-
     async def close(self) -> None:
         """End the association if it has not ended; return when the connection is closed and nobody uses it.
 

@@ -19,6 +19,7 @@ from sansdimse.peer.blocking import run
 from sansdimse.peer.link import Engine, PathLike
 from sansdimse.peer.session import Session
 from sansdimse_files import open_instance, tcp
+from sansdimse_socket.job import MOST_NESTED, Job
 
 T = TypeVar("T")
 
@@ -37,33 +38,6 @@ class _Signal:
         self._link.drive(lambda: self._set)
 
 
-class _Job:
-    """A conversation to run in the next wait."""
-
-    def __init__(self, link: Link, conversation: Coroutine[Any, Any, None]) -> None:
-        self._link = link
-        self._conversation: Coroutine[Any, Any, None] | None = conversation
-
-    def run(self) -> None:
-        """Run it to its end, if nobody cancelled it. That it awaited what only a loop gives, is its handler's error."""
-        conversation, self._conversation = self._conversation, None
-        if conversation is not None:
-            link, until = self._link, self._link.until
-            link.until = None  # who waits for an answer of the peer does not hurry its requests
-            try:
-                run(conversation)
-            except RuntimeError as error:
-                link.session.report(error, "a handler")
-            finally:
-                link.until = until
-
-    def cancel(self) -> None:
-        """Keep it from beginning; one that runs learns of the association's end where it waits."""
-        conversation, self._conversation = self._conversation, None
-        if conversation is not None:
-            conversation.close()
-
-
 class Link:
     """One socket. ``wire`` is the outermost engine: that of ``session``, or one around it (TLS, a tap).
 
@@ -76,9 +50,10 @@ class Link:
         """``wake`` is a file descriptor that becomes readable when the association should be aborted."""
         self.wire = wire
         self.until: float | None = None  # when whoever waits has waited enough
+        self.nested = 0  # conversations that run in a wait of another
         self._sock: socket.socket | None = None
         self._wake = wake
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._unwritten: list[memoryview] = []
         self._eof = False
         self._received = False
@@ -96,9 +71,9 @@ class Link:
         """A signal that drives this socket."""
         return _Signal(self)
 
-    def spawn(self, conversation: Coroutine[Any, Any, None]) -> _Job:
+    def spawn(self, conversation: Coroutine[Any, Any, None]) -> Job:
         """Run a conversation in the next wait."""
-        job = _Job(self, conversation)
+        job = Job(self, conversation)
         self._jobs.append(job)
         return job
 
@@ -168,7 +143,7 @@ class Link:
             self._acknowledge()
             if until():
                 return
-            if self._jobs:
+            if self._jobs and self.nested < MOST_NESTED:
                 self._jobs.popleft().run()
             elif self.session.ended:
                 return

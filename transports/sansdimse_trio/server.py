@@ -99,6 +99,8 @@ class Server:
                 except (BlockingIOError, ConnectionError):
                     continue  # it left before we looked
                 except OSError as error:
+                    if self._host.closing:
+                        return  # closed when this task had been told to look, and had not yet
                     self._host.report(error, "accept")
                     await trio.sleep(_ACCEPT_PAUSE)
                     continue
