@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from concurrent import futures
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from sansdimse.dataset import Instance
 from sansdimse.peer.link import Engine, PathLike
@@ -20,6 +20,9 @@ from sansdimse_asyncio.workers import Workers
 from sansdimse_files import open_instance, tcp
 
 T = TypeVar("T")
+
+_GLANCE: Final = 1.0
+"""Seconds after which a thread that waits for the loop looks whether there still is one."""
 
 
 class Link(asyncio.Protocol):
@@ -92,11 +95,19 @@ class Link(asyncio.Protocol):
             coroutine.close()
             self.session.check_alive()
             raise
-        try:
-            return future.result()
-        except futures.CancelledError:  # the loop ends
-            self.session.check_alive()
-            raise
+        while True:
+            try:
+                return future.result(_GLANCE)
+            except futures.CancelledError:  # the loop ends
+                self.session.check_alive()
+                raise
+            except TimeoutError:
+                if future.done():  # it was the coroutine's own
+                    raise
+                if self._loop.is_closed():  # it was closed before it came to this, and tells nobody
+                    coroutine.close()
+                    self.session.check_alive()
+                    raise RuntimeError("the event loop is closed") from None
 
     def look(self) -> None:
         """Nothing: the loop hears what comes while a handler blocks."""
