@@ -5,7 +5,7 @@ Bytes are bytes, times are seconds. ``None`` means unbounded, and only where tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 KIB: Final = 1024
@@ -122,3 +122,14 @@ class Limits:
 
     idle: float | None = None
     """For anything to happen on an association with nothing outstanding."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what bounds nothing."""
+        for each in fields(self):
+            value: object = getattr(self, each.name)
+            if value is None and str(each.type).endswith("| None"):
+                continue
+            if not (isinstance(value, int | float) and value >= 0):
+                raise ValueError(
+                    f"Limits.{each.name}: {value!r} is no bound; it is of type {each.type}, and not below 0"
+                )

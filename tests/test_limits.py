@@ -74,3 +74,13 @@ def test_limits_are_frozen_named_and_varied_by_replace() -> None:
         limits.artim = 6.0  # type: ignore[misc]
     with pytest.raises(TypeError):
         Limits(5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", COUNTS + TIMES)
+def test_what_is_no_bound_is_told(name: str) -> None:
+    for nonsense in (-1, float("nan"), "60", *([] if name in MAY_BE_UNBOUNDED else [None])):
+        with pytest.raises(ValueError, match=f"^Limits.{name}: "):
+            dataclasses.replace(Limits(), **{name: nonsense})  # type: ignore[arg-type]
+    assert getattr(dataclasses.replace(Limits(), **{name: 0}), name) == 0  # type: ignore[arg-type]
+    if name in MAY_BE_UNBOUNDED:
+        assert getattr(dataclasses.replace(Limits(), **{name: None}), name) is None  # type: ignore[arg-type]

@@ -83,8 +83,8 @@ def run(target: Target, repeat: int, output: Output) -> ExitCode:
                 seconds.append(time.monotonic() - began)
                 failed = answer.category is StatusCategory.FAILURE
                 failures += failed
-                comment = comment_of(answer)
-                output.record("echo", status=int(answer), text=str(answer), comment=comment, seconds=seconds[-1])
+                comment, took = comment_of(answer), round(seconds[-1], 6)
+                output.record("echo", status=int(answer), text=str(answer), comment=comment, seconds=took)
                 said = f": {comment}" if comment else ""
                 text = f"{target} answers {answer}{said} after {seconds[-1] * 1000:.1f} ms"
                 output.line(text, BAD if failed else GOOD)

@@ -65,6 +65,8 @@ class Service(Protocol):
 
 def check_service(service: object, sop_classes: Iterable[str], *, any_storage: bool = False) -> None:
     """Raise ``TypeError`` if a SOP class is offered that the service has no method for, or nobody could serve."""
+    if isinstance(service, type):
+        raise TypeError(f"the service is the class {service.__name__}: give an instance, {service.__name__}(...)")
     needed = {"c_store"} if any_storage else set()
     for uid in sop_classes:
         methods = _methods_for(uid, service)
@@ -124,8 +126,12 @@ def judged(returned: object, no_status: Status = NO_STATUS, not_a_status: Status
         return _judged_dataset(returned, no_status, not_a_status)
     status = status_of(returned)
     if status is None:
-        return Reply(not_a_status, fault=TypeError(f"the handler returned {type(returned).__name__}, no status"))
+        return Reply(not_a_status, fault=TypeError(f"the handler returned {_shown(returned)}, no status"))
     return Reply(status)
+
+
+def _shown(returned: object) -> str:
+    return repr(returned) if isinstance(returned, int | None) else type(returned).__name__
 
 
 def _judged_dataset(returned: Dataset, no_status: Status, not_a_status: Status) -> Reply:

@@ -91,6 +91,8 @@ class Wanted:
         self, destination: Destination, needs: Iterable[Need], options: CommonOptions, *, share: bool = False
     ) -> None:
         self.destination = destination
+        if isinstance(needs, str):
+            raise TypeError(f"contexts= is a list of what is needed, not {needs!r}")
         self.needs = tuple(_as_context(need) for need in needs)
         planned = plan(self.needs).associations
         if len(planned) != 1:

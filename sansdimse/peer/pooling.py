@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack
 
 from sansdimse.peer.blocking import BlockingPeer
 from sansdimse.peer.caller import CommonOptions
+from sansdimse.peer.link import Destination
+from sansdimse.peer.options import check_options
 from sansdimse.peer.pool import Member, PoolClosed, PoolStatistics, Roster, Ticket, Turn, Wanted
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.watch import AssociationEnded, Occurrence, OperationEnded, Watch, unwatched
@@ -27,7 +29,7 @@ from sansdimse.services.storage import StoreRequest
 from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
-    from sansdimse.peer.link import Destination, Signal
+    from sansdimse.peer.link import Signal
     from sansdimse.peer.session import Report, Session
     from sansdimse.ul.agreement import NegotiatedContext
     from sansdimse.ul.plan import Need
@@ -101,6 +103,7 @@ class Pooling(ABC, Generic[P]):
         self._roster: Roster[Pooled[P]] = Roster(
             most=most, most_per_destination=most_per_destination, idle=idle, end=self._end
         )
+        check_options("a pool", options, CommonOptions)
         self._options = options
         self._report: Report = options.get("report", self._log)
         self._lock = lock or nullcontext()
@@ -225,6 +228,9 @@ class Pooling(ABC, Generic[P]):
     def _wanted(
         self, destination: Destination, contexts: Iterable[Need], options: CommonOptions, *, share: bool = False
     ) -> Wanted:
+        if not isinstance(destination, Destination):
+            raise TypeError(f"a pool opens associations with a Destination, not with a {type(destination).__name__}")
+        check_options("association()", options, CommonOptions)
         merged: CommonOptions = {**self._options, **options}
         return Wanted(destination, contexts, merged, share=share)
 

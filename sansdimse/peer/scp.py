@@ -12,6 +12,7 @@ from sansdimse.peer import blocking
 from sansdimse.peer.conversation import Conversation, report
 from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure, Reply, fit_comment, is_async, judged
 from sansdimse.peer.scp_find import Find, serve_find
+from sansdimse.peer.session import TOO_LATE
 from sansdimse.services.storage import StoreSCP
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Store(Conversation):
     """A C-STORE of the peer (PS3.7 9.1.1): ``async for`` over it gives the data set's pieces as they arrive.
 
     The pieces are views of what was read, in the transfer syntax ``context.transfer_syntax``. The loop raises
-    ``AssociationLost`` if the peer vanishes before the last.
+    ``AssociationLost`` if the peer vanishes before the last, ``LocalProtocolError`` for what was not read when the
+    handler returned.
     """
 
     _operation: StoreSCP
@@ -54,6 +56,7 @@ class Store(Conversation):
         super().__init__(session, operation)
         self._inbox = inbox
         self._complete = False
+        self._dropped = False
 
     @property
     def request(self) -> CStoreRQ:
@@ -98,6 +101,8 @@ class Store(Conversation):
                 self._complete = event.is_last
                 if event.data:
                     return event.data
+        if self._dropped:
+            raise LocalProtocolError(TOO_LATE)  # else it would seem to be empty
         raise StopAsyncIteration
 
     async def pieces(self) -> list[bytes | memoryview]:
@@ -110,6 +115,13 @@ class Store(Conversation):
                 if event.data:
                     pieces.append(event.data)
         return pieces
+
+    async def drop_rest(self) -> None:
+        """Take what the handler has not, which may have wanted less than there is (PS3.7 9.1.1.2)."""
+        dropped = False
+        async for _ in self:
+            dropped = True
+        self._dropped = dropped
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function that may block: off the loop, where there is one."""
@@ -165,8 +177,7 @@ async def _serve_store(service: object, session: Session, operation: StoreSCP) -
         given: Any = store if is_async(handler) else blocking.Store(store, session.link)
         answer = judged(await _ask(handler, given, session), NO_STATUS, NOT_A_STATUS)
         if answer.status.category is not StatusCategory.FAILURE:
-            async for _ in store:  # the handler may have wanted less than there is (PS3.7 9.1.1.2)
-                pass
+            await store.drop_rest()
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         report(error, session, where)
         answer = Reply(UNHANDLED)

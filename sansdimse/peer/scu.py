@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from sansdimse.dataset import Dataset, encode
 from sansdimse.dimse.messages import Priority
 from sansdimse.peer.answer import Answer, final_answer
-from sansdimse.peer.scu_find import Matches
+from sansdimse.peer.scu_find import Matches, check_query
 from sansdimse.peer.storing import Many, S, Source, Storer
 from sansdimse.ul.table import State
 
@@ -143,6 +143,7 @@ class Peer:
 
         Raises ``DatasetError`` if the query cannot be encoded, before anything is sent.
         """
+        check_query(query)
         await self._session.established()
         context = self._engine.context_for(sop_class_uid, transfer_syntax_uid)
         identifier = encode(query, context.transfer_syntax or "") if isinstance(query, Dataset) else query

@@ -19,11 +19,17 @@ _WORTH_A_HOP: Final = 64 * 1024
 """Bytes of an identifier from which on it is decoded off the loop: less takes no longer than the hop there and back."""
 
 
+def check_query(query: object) -> None:
+    """Raise ``TypeError`` for what is no query."""
+    if not isinstance(query, dataset.Dataset | bytes):
+        raise TypeError(f"a query is a Dataset, or bytes that are an encoded one, not a {type(query).__name__}")
+
+
 class Matches(Generic[M]):
     """The matches of one C-FIND: ``async for`` over it gives them as they come, until the final response.
 
     Raises ``AssociationLost`` if the association ends before that, ``DatasetError`` for a match that cannot be
-    decoded; the next may be asked for all the same.
+    decoded; the next may be asked for all the same. Outside of the block there are no more: ``LocalProtocolError``.
     """
 
     def __init__(self, session: Session, operation: FindRequest, inbox: Inbox, raw: bool) -> None:

@@ -54,16 +54,25 @@ _PIECE_COST: Final = 256
 _RESPONSE_COST: Final = 1024
 """Bytes that a response takes besides its identifier, with the values that hold it."""
 
+TOO_LATE: Final = "this request is over: what it brings is told within its handler, or its block, and not later"
+
 
 class AssociationLost(ProtocolError):
-    """The association ended before what you asked was done; ``outcome`` says how."""
+    """The association ended before what you asked was done, or never was; ``outcome`` says how."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"the association ended: {outcome}")
+    def __init__(self, outcome: Outcome, address: str = "") -> None:
+        whose = f" with {address}" if address else ""
+        what = f"no association{whose}" if outcome.state < State.STA6 else f"the association{whose} ended"
+        super().__init__(f"{what}: {outcome}")
         self.outcome = outcome
+        self.address = address
+        """The peer's."""
         self.in_doubt: tuple[Any, ...] = ()
         """Of ``Peer.c_store_each``: the sources whose storing had begun and whose answers never came. The peer may
         have stored them."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.outcome, self.address), {"in_doubt": self.in_doubt}  # from one process to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +92,15 @@ class AssociationInfo:
 class Inbox:
     """The events of one operation, or of several, that wait for their conversation."""
 
-    __slots__ = ("_session", "events", "signal", "size")
+    __slots__ = ("_session", "events", "is_closed", "signal", "size")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.events: deque[events.Event] = deque()
         self.size = 0
         self.signal: Signal | None = None
+        self.is_closed = False
+        """Whether nobody is to take anything any more."""
 
     @property
     def is_full(self) -> bool:
@@ -115,9 +126,11 @@ class Inbox:
             self.signal.set()
 
     async def get(self) -> events.Event:
-        """The next event. Raises ``AssociationLost`` when none will come any more."""
-        while (event := self.take()) is None:
+        """The next event. Raises ``AssociationLost`` when none will come any more, ``LocalProtocolError`` if closed."""
+        while self.is_closed or (event := self.take()) is None:
             self._session.check_alive()
+            if self.is_closed:
+                raise LocalProtocolError(TOO_LATE)
             self.signal = self._session.link.signal()
             await self.signal.wait()
         return event
@@ -215,7 +228,7 @@ class Session:
         """Raise ``AssociationLost`` if nothing will come any more."""
         outcome = self.engine.outcome
         if outcome is not None:
-            raise AssociationLost(outcome)
+            raise AssociationLost(outcome, self.address)
 
     def info(self) -> AssociationInfo:
         """Who is at the other end.
@@ -254,6 +267,8 @@ class Session:
             if inbox.is_full and not any(each is inbox for each in self._inboxes.values()):
                 self.full -= 1
                 inbox.clear()
+            inbox.is_closed = True
+            inbox.wake()
             self._changed()
             self.link.kick()
 

@@ -56,6 +56,8 @@ class Storer:
             return nullcontext(source)
         if isinstance(source, Dataset):
             return nullcontext(instance_of(source))
+        if not isinstance(source, str) and not hasattr(source, "__fspath__"):
+            raise TypeError(f"what is stored is a path, a Dataset or an Instance, not {_a(source)}")
         return self._session.link.open_instance(source)
 
     async def fitting(self, instance: Instance) -> tuple[Instance, NegotiatedContext]:
@@ -166,6 +168,8 @@ class Many(Generic[S]):
         priority: int,
         progress: Callable[[S, int], object],
     ) -> None:
+        if isinstance(sources, str | Dataset) or not isinstance(sources, Iterable):
+            raise TypeError(f"what is stored one after the other is several sources, and not {_a(sources)}")
         self._session = session
         self._storer = Storer(session)
         self._sources = iter(sources)
@@ -308,6 +312,10 @@ class Many(Generic[S]):
         if self._place is not None:
             self._place.leave()
             self._place = None
+
+
+def _a(value: object) -> str:
+    return f"a {type(value).__name__}"
 
 
 def _results(contexts: list[NegotiatedContext]) -> str:

@@ -1,7 +1,8 @@
 """What happens on associations, told as values to whoever wants to log, count or draw it.
 
 Nothing here is decided, and the engine knows nothing of it: a ``Session`` makes these of what it routes. Titles
-and UIDs are as the peer gave them, so escape them before they go into a log (``sansdimse.deviations.escaped``).
+and UIDs are as the peer gave them, so escape them before they go into a log (``sansdimse.deviations.escaped``);
+``str`` of an occurrence is a line that is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from sansdimse.deviations import escaped
 from sansdimse.dimse.status import Status
 
 if TYPE_CHECKING:
@@ -74,12 +76,22 @@ class Statistics:
     deviations: tuple[Deviation, ...]
     """What the peer did otherwise than the standard says."""
 
+    def __str__(self) -> str:
+        titles = (
+            f"{escaped(self.calling_ae_title)} to {escaped(self.called_ae_title)}, " if self.calling_ae_title else ""
+        )
+        return f"{titles}{self.outcome}; operations: {self.operations}, {self.duration:.3f} s"
+
 
 @dataclass(frozen=True, slots=True)
 class AssociationEstablished:
     """An association was accepted, by us or by the peer."""
 
     association: AssociationInfo
+
+    def __str__(self) -> str:
+        who = self.association
+        return f"{who.address}: {escaped(who.calling_ae_title)} to {escaped(who.called_ae_title)}, established"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +101,18 @@ class OperationEnded:
     address: str
     outcome: OperationOutcome
 
+    def __str__(self) -> str:
+        return f"{self.address}: {self.outcome}"
+
 
 @dataclass(frozen=True, slots=True)
 class AssociationEnded:
     """The last of an association, told once of every connection, also of one that never said a word."""
 
     statistics: Statistics
+
+    def __str__(self) -> str:
+        return f"{self.statistics.address}: {self.statistics}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,9 @@ class ConnectionCut:
 
     address: str
     why: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: cut, {self.why}"
 
 
 Occurrence = AssociationEstablished | OperationEnded | AssociationEnded | ConnectionCut

@@ -82,6 +82,10 @@ def propose(requestor: Requestor) -> AAssociateRQ:
     identity = requestor.user_identity
     if identity is not None and not 1 <= identity.identity_type <= 5:
         raise LocalProtocolError(f"user identity type {identity.identity_type}: there are 1 to 5")
+    if identity is not None and not all(
+        isinstance(field, bytes) for field in (identity.primary_field, identity.secondary_field)
+    ):
+        raise LocalProtocolError("the fields of a user identity are bytes: encode names and passcodes in UTF-8")
     return AAssociateRQ.of(
         called=requestor.called,
         calling=requestor.calling,

@@ -147,6 +147,7 @@ class Acceptor:
             raise LocalProtocolError("window: an acceptor's is finite, so 0 (unlimited) cannot be promised")
         offers: dict[str, PresentationContext] = {}
         for each in _contexts(self.supports):
+            check_uids(each)
             check_roles(each)
             other = offers.get(each.abstract_syntax)
             offers[each.abstract_syntax] = each if other is None else _both(other, each)
@@ -202,15 +203,24 @@ def check_title(title: str, which: str) -> None:
 
 def check_context(context: PresentationContext) -> None:
     """``LocalProtocolError`` unless this can be proposed (PS3.8 7.1.1.13, Annex F)."""
-    for uid in (context.abstract_syntax, *context.transfer_syntaxes):
-        if not is_valid(uid):
-            raise LocalProtocolError(f"{uid!r} of context {context.abstract_syntax!r} is no UID")
+    check_uids(context)
     if not 1 <= len(context.transfer_syntaxes) <= MOST_TRANSFER_SYNTAXES:
         raise LocalProtocolError(
             f"{len(context.transfer_syntaxes)} transfer syntaxes for {context.abstract_syntax}: "
             f"a context has 1 to {MOST_TRANSFER_SYNTAXES}"
         )
     check_roles(context)
+
+
+def check_uids(context: PresentationContext) -> None:
+    """``LocalProtocolError`` unless all are UIDs (PS3.5 9.1)."""
+    if not is_valid(context.abstract_syntax):
+        raise LocalProtocolError(
+            f"{context.abstract_syntax!r} is no UID: a context is named by a UID as 1.2.840.10008.1.1"
+        )
+    for uid in context.transfer_syntaxes:
+        if not is_valid(uid):
+            raise LocalProtocolError(f"{uid!r}, a transfer syntax of context {context.abstract_syntax}, is no UID")
 
 
 def check_roles(context: PresentationContext) -> None:

@@ -232,3 +232,24 @@ def test_a_cancelled_asyncio_task_leaves_nothing(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert names(tmp_path) == []
+
+
+def test_each_shape_of_handler_is_told_of_its_own(tmp_path: Path) -> None:
+    class Wrong:
+        async def c_store(self, store: scp.Store) -> int:
+            with received_file(store, tmp_path):  # type: ignore[arg-type]
+                pass
+            return 0
+
+    class Other:
+        def c_store(self, store: blocking.Store) -> int:
+            async_received_file(store, tmp_path).__aenter__().send(None)  # type: ignore[arg-type,attr-defined]
+            return 0
+
+    for service, told in ((Wrong(), "async with async_received_file"), (Other(), "with received_file")):
+        joined = Joined(service)
+        assert joined.loop.call(joined.peer.c_store(instance(100))) == 0xC211
+        ((error, _),) = joined.reports
+        assert isinstance(error, TypeError)
+        assert told in str(error)
+    assert names(tmp_path) == []

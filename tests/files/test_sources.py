@@ -171,6 +171,9 @@ def test_contexts_by_frequency(tmp_path: Path) -> None:
     assert kinds([tmp_path]) == [(MR, ELE), (CT, DEFLATED), (MR, DEFLATED)]
     assert kinds([tmp_path], recursive=False) == [(MR, ELE), (CT, DEFLATED)]
     assert contexts_for([tmp_path]) == plan(kinds([tmp_path])).associations[0]
+    for one in (tmp_path, str(tmp_path)):  # and not the letters of its name
+        assert contexts_for(one) == contexts_for([tmp_path])
+        assert [found.path for found in instances(one)] == [found.path for found in instances([tmp_path])]
 
 
 def test_files_for_several_associations_say_so(tmp_path: Path) -> None:

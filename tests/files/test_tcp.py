@@ -141,3 +141,36 @@ def test_what_was_written_is_forgotten_and_nothing_else(buffers: list[bytes], da
         assert all(unwritten), "no empty buffer stays"
     tcp.forget(unwritten, 0)
     assert not unwritten
+
+
+def test_asyncio_hides_the_reason_and_it_is_found() -> None:
+    one = OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)")
+    several = OSError(f"Multiple exceptions: {one}, [Errno {errno.EHOSTUNREACH}] Connect call failed ('::1', 1, 0, 0)")
+    refused, unreachable = os.strerror(errno.ECONNREFUSED), os.strerror(errno.EHOSTUNREACH)
+    assert tcp.reason("pacs", 1, [one]) == f"pacs port 1: {refused}"
+    assert tcp.reason("pacs", 1, [several]) == f"pacs port 1: {refused}; {unreachable}"
+
+
+# ---------------------------------------------------------------- ports
+
+
+@pytest.mark.parametrize(("port", "least"), [(1, 1), (0, 0), (104, 1), (65_535, 1)])
+def test_what_is_a_port(port: int, least: int) -> None:
+    tcp.check_port(port, least=least)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65_536, 70_000])
+def test_what_is_no_port(port: int) -> None:
+    with pytest.raises(ValueError, match=f"^port {port}: 1 to 65535"):
+        tcp.check_port(port)
+
+
+@pytest.mark.parametrize("port", [None, "11112", 104.0])
+def test_what_is_no_number(port: Any) -> None:
+    with pytest.raises(TypeError, match=f"^port {port!r}: a number from 1 to 65535"):
+        tcp.check_port(port)
+
+
+def test_listening_on_what_is_no_port_opens_nothing() -> None:
+    with pytest.raises(ValueError, match="port 65536: 0 to 65535"):
+        tcp.listen("127.0.0.1", 65_536)  # a socket left open would be a warning, and so an error

@@ -149,3 +149,12 @@ def test_a_context_of_a_client_is_refused_where_a_server_is_given_it(folder: Pat
     check_server_context(server_context(certificate=folder / "server.pem"))
     with pytest.raises(ssl.SSLError, match="server"):
         check_server_context(client_context(ca=folder / "ca.pem"))
+
+
+@pytest.mark.parametrize("nonsense", [True, "archive.pem"])
+def test_what_is_no_context_is_told_where_it_is_given(nonsense: Any) -> None:
+    with pytest.raises(TypeError, match=f"sansdimse_files.server_context for one, not a {type(nonsense).__name__}"):
+        check_server_context(nonsense)
+    for side, server_side in (("server", True), ("client", False)):
+        with pytest.raises(TypeError, match=f"tls= is an ssl.SSLContext, of sansdimse_files.{side}_context for one"):
+            wire(ends()[0], nonsense, server_side=server_side)

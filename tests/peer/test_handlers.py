@@ -143,7 +143,8 @@ def status(**values: Any) -> Dataset:
         (status(PatientID="7"), Reply(NO_STATUS), "a data set without Status"),
         (status(Status=None), Reply(NOT_A_STATUS), "Status (0000,0900) is None"),
         (status(Status=[1, 2]), Reply(NOT_A_STATUS), "Status (0000,0900) is [1, 2]"),
-        (None, Reply(NOT_A_STATUS), "the handler returned NoneType, no status"),
+        (None, Reply(NOT_A_STATUS), "the handler returned None, no status"),
+        (70_000, Reply(NOT_A_STATUS), "the handler returned 70000, no status"),
         ("0000", Reply(NOT_A_STATUS), "the handler returned str, no status"),
     ],
 )
@@ -204,3 +205,13 @@ def test_a_failure_says_what_it_is() -> None:
     assert str(failure) == f"{Status(0xA700)}: no room"
     assert str(Failure(0xC000)) == str(Status(0xC000))
     assert Service.__doc__
+
+
+def test_a_class_is_no_service() -> None:
+    class Archive:
+        def c_store(self, store: object) -> int:
+            return 0
+
+    with pytest.raises(TypeError, match="the service is the class Archive: give an instance"):
+        check_service(Archive, [], any_storage=True)
+    check_service(Archive(), [], any_storage=True)

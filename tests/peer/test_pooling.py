@@ -278,6 +278,19 @@ def test_more_than_one_association_holds_is_refused_at_once() -> None:
     pool.close()
 
 
+def test_mistakes_are_told_where_they_are_made() -> None:
+    pool = Pool()
+    with pytest.raises(TypeError, match="a pool opens associations with a Destination, not with a tuple"):
+        pool.association(("pacs.example", 104), [VERIFICATION])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a list of what is needed, not '1"):
+        pool.association(HERE, VERIFICATION)
+    with pytest.raises(TypeError, match=r"association\(\) has no option 'limit': did you mean 'limits'"):
+        pool.association(HERE, [VERIFICATION], limit=None)  # type: ignore[call-arg]
+    pool.close()
+    with pytest.raises(TypeError, match="a pool has no option 'mots': did you mean 'most'"):
+        Pool(mots=3)
+
+
 def test_what_the_peer_refused_is_refused_to_all_without_another_association() -> None:
     pool = Pool()
 

@@ -477,3 +477,23 @@ def test_a_find_is_served_by_its_own_conversation() -> None:
     alone.raw.send(find_rq(1))
     pending, match, final = alone.raw.said()
     assert (pending.status, match, final.status) == (0xFF00, b"match.", 0)
+
+
+@pytest.mark.parametrize("status", [0, 0xA700])
+@pytest.mark.parametrize("read", [0, 1])
+def test_when_it_was_answered_its_data_set_is_gone(status: int, read: int) -> None:
+    kept: list[Store] = []
+
+    class Keeps:
+        async def c_store(self, store: Store) -> int:
+            kept.append(store)
+            for _ in range(read):
+                await anext(store)
+            return status
+
+    joined = Joined(Keeps())
+    assert joined.loop.call(joined.peer.c_store(instance(300_000))) == status
+    late = joined.loop.spawn(kept[0].read())
+    joined.loop.run()
+    with pytest.raises(LocalProtocolError, match="this request is over"):
+        late.result()

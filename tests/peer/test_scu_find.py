@@ -333,3 +333,31 @@ def test_several_ask_at_once_and_each_gets_its_own() -> None:
     assert [task.result().answer for task in tasks] == [0] * 4
     for number, mine in enumerate(kept):
         assert [match.PatientID for match in mine] == [f"{number}{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_when_the_block_was_left_there_are_no_more_matches(kept: int) -> None:
+    end, got = alone(), []  # type: ignore[var-annotated]
+    task = end.loop.spawn(ask(end.peer, query(), got, stop=1) if kept else left_at_once(end.peer))
+    end.raw.said()
+    end.raw.send(*[find_rsp(status=0xFF00, identifier=found(PatientID="7"))] * 3)
+    matches = task.result()
+    late = end.loop.spawn(anext(matches))
+    end.loop.run()
+    with pytest.raises(LocalProtocolError, match="this request is over"):
+        late.result()
+    assert matches.answer is None
+
+
+async def left_at_once(peer: Peer) -> Matches[Any]:
+    async with peer.c_find(FIND, query()) as matches:
+        pass
+    return matches
+
+
+@pytest.mark.parametrize("nonsense", [{"PatientID": "7"}, "7*", None])
+def test_what_is_no_query(nonsense: Any) -> None:
+    end = alone()
+    with pytest.raises(TypeError, match=f"a query is a Dataset, or bytes.*, not a {type(nonsense).__name__}"):
+        end.loop.call(ask(end.peer, nonsense, []))
+    assert end.engine.outstanding == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,9 +35,10 @@ from sansdimse.association import Association
 from sansdimse.deviations import Code
 from sansdimse.dimse.messages import CCancelRQ, CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
 from sansdimse.dimse.status import CANCEL, SUCCESS
-from sansdimse.events import FindRequested, ResponseReceived
+from sansdimse.errors import LocalProtocolError
+from sansdimse.events import FindRequested, ResponseReceived, SendingAllowed
 from sansdimse.limits import Limits
-from sansdimse.outcome import OutcomeKind, Side
+from sansdimse.outcome import Outcome, OutcomeKind, Side
 from sansdimse.peer.scp import Echo, Store
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.session import AssociationLost, Inbox, Session
@@ -704,6 +706,39 @@ def test_an_inbox_is_the_one_that_was_opened() -> None:
     alone.session.close_inbox(operation)
     alone.session.close_inbox(operation)
     assert alone.session.inbox(operation) is not inbox
+
+
+def test_from_an_inbox_that_is_closed_nothing_comes() -> None:
+    alone = Alone()
+    operation = alone.engine.c_echo()
+    inbox = alone.session.open_inbox(operation)
+    waits = alone.loop.spawn(inbox.get())
+    alone.loop.run()
+    inbox.put(SendingAllowed(1, operation))
+    alone.session.close_inbox(operation)
+    alone.loop.run()
+    with pytest.raises(LocalProtocolError, match="this request is over"):
+        waits.result()
+    alone.session.abort()
+    with pytest.raises(AssociationLost):
+        alone.loop.call(inbox.get())
+
+
+@pytest.mark.parametrize(
+    ("state", "address", "words"),
+    [
+        (State.STA5, "pacs:104", "no association with pacs:104: closed by the peer, in Sta5"),
+        (State.STA5, "", "no association: closed by the peer, in Sta5"),
+        (State.STA6, "pacs:104", "the association with pacs:104 ended: closed by the peer, in Sta6"),
+        (State.STA6, "", "the association ended: closed by the peer, in Sta6"),
+    ],
+)
+def test_a_loss_in_words(state: State, address: str, words: str) -> None:
+    outcome = Outcome(kind=OutcomeKind.CLOSED, by=Side.PEER, state=state)
+    lost = AssociationLost(outcome, address)
+    lost.in_doubt = ("a.dcm",)
+    for each in (lost, pickle.loads(pickle.dumps(lost))):
+        assert (str(each), each.outcome, each.address, each.in_doubt) == (words, outcome, address, ("a.dcm",))
 
 
 def test_an_end_without_an_outcome_is_a_bug_of_ours() -> None:

@@ -886,3 +886,20 @@ def test_a_success_that_comes_early_lets_the_data_set_go_on() -> None:
     alone.out.capacity = 1 << 40
     assert alone.raw.said()[1] == content(1_000_000)
     assert store.result() == 0xB000
+
+
+@pytest.mark.parametrize("nonsense", [None, b"a.dcm", 7])
+def test_what_is_no_source(nonsense: Any) -> None:
+    joined = Joined()
+    with pytest.raises(TypeError, match=f"a path, a Dataset or an Instance, not a {type(nonsense).__name__}"):
+        joined.loop.call(joined.peer.c_store(nonsense))
+    with pytest.raises(TypeError, match="a path, a Dataset or an Instance"):
+        joined.loop.call(collect(joined.peer, [nonsense], []))
+
+
+@pytest.mark.parametrize("nonsense", ["a.dcm", dataset(), None, 7])
+def test_one_source_is_not_several(nonsense: Any) -> None:
+    joined = Joined()
+    with pytest.raises(TypeError, match=f"several sources, and not a {type(nonsense).__name__}"):
+        joined.loop.call(collect(joined.peer, nonsense, []))
+    assert joined.loop.call(joined.peer.c_echo()) == 0

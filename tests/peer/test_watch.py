@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields, replace
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -11,6 +12,7 @@ from sansdimse.dimse.status import Status
 from sansdimse.outcome import Outcome, OutcomeKind, Side
 from sansdimse.peer.watch import (
     AssociationEnded,
+    AssociationEstablished,
     ConnectionCut,
     Ending,
     Occurrence,
@@ -64,6 +66,29 @@ def test_what_is_told_is_a_value(value: object) -> None:
     assert hash(replace(value)) == hash(value)  # type: ignore[type-var]
     with pytest.raises(FrozenInstanceError):
         setattr(value, fields(value)[0].name, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("occurrence", "line"),
+    [
+        (
+            AssociationEstablished(SimpleNamespace(address="a:1", calling_ae_title="M\nE", called_ae_title="YOU")),  # type: ignore[arg-type]
+            "a:1: M\\x0aE to YOU, established",
+        ),
+        (OperationEnded("a:1", OPERATION), "a:1: C-STORE 7 answered: 0xA700 (refused: out of resources), 0.250 s"),
+        (
+            AssociationEnded(replace(STATISTICS, calling_ae_title="M\nE")),
+            "192.0.2.1:40112: M\\x0aE to YOU, released by the peer, in Sta8; operations: 1, 1.500 s",
+        ),
+        (
+            AssociationEnded(replace(STATISTICS, calling_ae_title="", called_ae_title="", operations=0)),
+            "192.0.2.1:40112: released by the peer, in Sta8; operations: 0, 1.500 s",
+        ),
+        (ConnectionCut("a:1", "over the budget"), "a:1: cut, over the budget"),
+    ],
+)
+def test_an_occurrence_is_a_line_for_a_log(occurrence: Occurrence, line: str) -> None:
+    assert str(occurrence) == line
 
 
 def test_nobody_need_watch() -> None:

@@ -193,6 +193,11 @@ def resources() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
+def back_at(before: tuple[int, int]) -> bool:
+    """Nothing more than there was. Less may be: what tests before this one left idle goes when it likes."""
+    return all(now <= was for now, was in zip(resources(), before, strict=True))
+
+
 @contextmanager
 def unshaken(folder: Path, service: object | None = None, **options: Any) -> Iterator[Running]:
     """A server that is as it was when the test is done with it."""
@@ -200,12 +205,12 @@ def unshaken(folder: Path, service: object | None = None, **options: Any) -> Ite
     with archive(folder, service, **{"limits": BRIEF, **options}) as running:
         before = resources()
         yield running
-        until(lambda: resources() == before, f"threads and descriptors back at {before}")
+        until(lambda: back_at(before), f"threads and descriptors back at {before}")
         with associate(HOST, running.server.port, contexts=[VERIFICATION]) as peer:
             assert peer.c_echo() == SUCCESS
-        until(lambda: resources() == before, f"threads and descriptors back at {before}")
+        until(lambda: back_at(before), f"threads and descriptors back at {before}")
         assert running.server.associations == 0
-    until(lambda: resources() == before_all, f"threads and descriptors back at {before_all}")
+    until(lambda: back_at(before_all), f"threads and descriptors back at {before_all}")
 
 
 @pytest.fixture
@@ -776,7 +781,7 @@ def lost(port: int, use: Callable[[Peer], object] = Peer.c_echo, **options: Any)
         associate(HOST, port, contexts=[VERIFICATION, CT], **{"limits": BRIEF, **options}) as peer,
     ):
         use(peer)
-    until(lambda: resources() <= before, "the end of our threads and descriptors")  # the fake server's may go too
+    until(lambda: back_at(before), "the end of our threads and descriptors")
     return caught.value
 
 
@@ -1008,7 +1013,7 @@ def test_it_never_answers_our_release() -> None:
     assert peer.outcome is not None
     assert (peer.outcome.kind, peer.outcome.timer) == (OutcomeKind.TIMED_OUT, Timer.RELEASE)
     assert received == [USER_ABORT]
-    assert resources() == before
+    assert back_at(before)
 
 
 def test_it_refuses_a_data_set_early_and_the_rest_is_not_sent() -> None:

@@ -511,3 +511,26 @@ def test_who_asks_much_at_once_and_reads_late_is_answered_to_the_last() -> None:
                 assert len(raw.data_set()) == MIB
     assert statuses == {0: asked, 0xFF00: asked}
     assert max(most) == MOST_NESTED, "one in the wait of another, but not as deep as Python goes"
+
+
+def test_a_thread_that_waits_where_another_does_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args: None
+
+        def poll(self, timeout: object) -> Any:
+            raise RuntimeError("concurrent poll() invocation")
+
+    def script(raw: RawSocket) -> None:
+        raw.accept()
+        assert isinstance(raw.said(), CEchoRQ)
+        raw.send(echo_rsp(1))
+        assert raw.said() == AReleaseRQ()
+        raw.send(RELEASE_RP)
+
+    with scripted(script) as port, associate(HOST, port, contexts=CONTEXTS) as peer, monkeypatch.context() as patch:
+        patch.setattr(peer._peer._session.link, "_poll", Busy())
+        with pytest.raises(RuntimeError, match="another thread waits on this association"):
+            peer.c_echo()
+    assert peer.outcome is not None
+    assert peer.outcome.clean

@@ -123,3 +123,19 @@ def test_cancelled_before_it_has_started_nobody_waits_for_ever() -> None:
             await serving
 
     asyncio.run(main())
+
+
+def test_an_association_is_used_in_the_loop_that_opened_it() -> None:
+    async def elsewhere(peer: sansdimse_asyncio.Peer) -> None:
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await peer._session.changed()
+
+    async def main() -> None:
+        async with (
+            sansdimse_asyncio.serve("127.0.0.1", 0, object(), supports=[VERIFICATION]) as server,
+            sansdimse_asyncio.associate("127.0.0.1", server.port, contexts=[VERIFICATION]) as peer,
+        ):
+            assert await peer.c_echo() == 0
+            await asyncio.to_thread(lambda: asyncio.run(elsewhere(peer)))
+
+    asyncio.run(main())

@@ -12,6 +12,7 @@ import pytest
 
 from sansdimse_asyncio import workers
 from sansdimse_asyncio.workers import Workers
+from sansdimse_trio.client import limiter
 
 PATIENCE: Final = 60.0
 """Seconds until what must happen counts as failed."""
@@ -223,3 +224,11 @@ def test_a_system_without_threads_left_is_told_and_costs_no_place(monkeypatch: p
         pool.close()
 
     run(main())
+
+
+def test_none_at_all_would_wait_for_ever() -> None:
+    with pytest.raises(ValueError, match="0 workers"):
+        Workers(0)
+    with pytest.raises(ValueError, match="0 workers"):
+        limiter(0)
+    assert limiter(2).total_tokens == 2

@@ -131,6 +131,8 @@ def test_the_scp_role_alone_is_proposed_as_such() -> None:
         ({"implementation_version_name": "V" * 17}, "implementation version name"),
         ({"user_identity": UserIdentityRQ(0, b"me")}, "user identity type 0"),
         ({"user_identity": UserIdentityRQ(6, b"me")}, "user identity type 6"),
+        ({"user_identity": UserIdentityRQ(2, "me", b"x")}, "the fields of a user identity are bytes"),  # type: ignore[arg-type]
+        ({"user_identity": UserIdentityRQ(2, b"me", "x")}, "the fields of a user identity are bytes"),  # type: ignore[arg-type]
     ],
 )
 def test_what_cannot_be_proposed_is_named(changes: dict[str, Any], named: str) -> None:

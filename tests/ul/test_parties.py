@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -167,3 +168,15 @@ def test_other_maximum_lengths_are_taken(maximum_length: int) -> None:
 def test_an_implementation_names_itself_as_the_standard_says(uid: str, name: str) -> None:
     with pytest.raises(LocalProtocolError, match="implementation"):
         check_ours(0, None, uid, name)
+
+
+@pytest.mark.parametrize(
+    ("context", "named"),
+    [
+        ("CTImageStorage", "'CTImageStorage' is no UID: a context is named by a UID as 1.2.840"),
+        (PresentationContext(CT, ("ELE",)), f"'ELE', a transfer syntax of context {CT}, is no UID"),
+    ],
+)
+def test_an_acceptor_supports_nothing_that_is_no_uid(context: PresentationContext | str, named: str) -> None:
+    with pytest.raises(LocalProtocolError, match=re.escape(named)):
+        Acceptor("YOU", supports=[context])

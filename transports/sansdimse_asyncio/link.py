@@ -57,7 +57,9 @@ class Link(asyncio.Protocol):
         return self._loop.time()
 
     def signal(self) -> asyncio.Event:
-        """A new signal."""
+        """A new signal. Raises ``RuntimeError`` in another loop than that of the connection, which would set it."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("this association belongs to another event loop: use it in the one that opened it")
         return asyncio.Event()
 
     def spawn(self, conversation: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Unpack, cast
 
 from sansdimse.peer.host import Host, ServeOptions
+from sansdimse.peer.options import check_options
 from sansdimse_asyncio.client import WORKERS
 from sansdimse_asyncio.link import Link
 from sansdimse_asyncio.workers import Workers
@@ -144,6 +145,7 @@ async def serve(
 
     ``run_server`` is the same as a task of your own group.
     """
+    check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
     check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)

@@ -27,6 +27,8 @@ class Workers:
     """At most ``most`` calls at a time, each in a thread."""
 
     def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"{most} workers: what blocks, files too, needs one at least")
         self._free = asyncio.Semaphore(most)
         self._resting: list[_Thread] = []
         self._is_closed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +29,8 @@ def received_file(
     Leaving by an exception deletes it, and so does the peer vanishing in the middle. Raises ``Failure``
     (A700, out of resources; PS3.4 Table B.2-1) when there is no room; other ``OSError`` as they are.
     """
+    if inspect.iscoroutinefunction(getattr(store, "pieces", None)):
+        raise TypeError("an async def handler receives with: async with async_received_file(store, folder)")
     with (
         _out_of_space_is_a_status(),
         ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync) as file,
@@ -47,6 +50,8 @@ async def async_received_file(
     fsync: bool = False,
 ) -> AsyncIterator[ReceivedFile]:
     """``received_file`` for an ``async def`` handler; the disk is waited for off the loop."""
+    if not inspect.iscoroutinefunction(getattr(store, "pieces", None)):
+        raise TypeError("a handler that is no async def receives with: with received_file(store, folder)")
 
     def create() -> ReceivedFile:
         return ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync)

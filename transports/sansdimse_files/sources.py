@@ -24,6 +24,9 @@ from sansdimse.ul.plan import plan
 PIECE_SIZE: Final = 256 * 1024
 """Octets read at a time."""
 
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""Files and folders, or one of them."""
+
 MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR (PS3.10 8.6): the index of a medium, nothing that is sent."""
 
@@ -78,13 +81,15 @@ def open_instance(path: str | os.PathLike[str]) -> Iterator[Instance]:
         os.close(fd)
 
 
-def instances(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> Iterator[Found]:
+def instances(paths: Paths, *, recursive: bool = True) -> Iterator[Found]:
     """Every file named, and every file in the folders named, each with its header or its error.
 
     Folders are gone through in the order of names, with those inside them if ``recursive``; each folder once, however
     many links lead to it. What is hidden (a name with a dot first), DICOMDIR files and what is no
     regular file are passed over in folders, not where they are named themselves.
     """
+    if isinstance(paths, str | os.PathLike):  # a string would be taken letter by letter
+        paths = [paths]
     seen: set[tuple[int, int]] = set()
     for named in map(Path, paths):
         pending = [named]  # a stack, not recursion: folders may be nested deeper than the interpreter's calls
@@ -102,7 +107,7 @@ def instances(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True
                 yield found
 
 
-def contexts_for(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> tuple[PresentationContext, ...]:
+def contexts_for(paths: Paths, *, recursive: bool = True) -> tuple[PresentationContext, ...]:
     """The presentation contexts that the files in these paths need (PS3.5 10.1; ``sansdimse.ul.plan``).
 
     Files with errors are passed over: ``instances`` tells them. Raises ``LocalProtocolError`` if they need more
@@ -114,7 +119,7 @@ def contexts_for(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = T
     return planned[0] if planned else ()
 
 
-def kinds(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = True) -> list[tuple[str, str]]:
+def kinds(paths: Paths, *, recursive: bool = True) -> list[tuple[str, str]]:
     """The (SOP class UID, transfer syntax UID) pairs of the files in these paths, the most frequent first."""
     headers = (found.header for found in instances(paths, recursive=recursive))
     counts = Counter((header.sop_class_uid, header.transfer_syntax_uid) for header in headers if header is not None)

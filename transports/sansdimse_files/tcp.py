@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,6 +16,9 @@ BACKLOG: Final = 256
 
 IOV_MAX: Final = 512
 """Most buffers to write at a time: half of what Linux takes."""
+
+_OF_ASYNCIO: Final = re.compile(r"\[Errno (\d+)\] Connect call failed ")
+"""Where asyncio hides why one address could not be connected to, of one or of several."""
 
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
@@ -37,13 +42,22 @@ def acknowledge(sock: Any) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. "0.0.0.0" is every IPv4 address of this machine, "::" the IPv6 ones besides.
 
-    Raises ``OSError`` if the address cannot be listened on.
+    Raises ``OSError`` if the address cannot be listened on, ``ValueError`` if the port is none.
     """
+    check_port(port, least=0)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     listener.setblocking(False)
     return listener
+
+
+def check_port(port: int, *, least: int = 1) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what is no port: some resolvers make another number of it."""
+    if not hasattr(port, "__index__"):
+        raise TypeError(f"port {port!r}: a number from {least} to 65535")
+    if not least <= port <= 0xFFFF:
+        raise ValueError(f"port {port}: {least} to 65535")
 
 
 def text(address: tuple[Any, ...]) -> str:
@@ -55,8 +69,13 @@ def text(address: tuple[Any, ...]) -> str:
 
 def reason(host: str, port: int, errors: Iterable[BaseException]) -> str:
     """Why no connection came about, in the network's words."""
-    words = dict.fromkeys(getattr(error, "strerror", None) or str(error) for error in errors)
+    words = dict.fromkeys(word for error in errors for word in _words(error))
     return f"{host} port {port}: {'; '.join(words)}"
+
+
+def _words(error: BaseException) -> list[str]:
+    numbers = _OF_ASYNCIO.findall(str(error))
+    return [os.strerror(int(number)) for number in numbers] or [getattr(error, "strerror", None) or str(error)]
 
 
 def forget(unwritten: list[memoryview], written: int) -> None:

@@ -30,10 +30,12 @@ def wire(
 ) -> Wire:
     """An association's engine with all that was asked for around it; a tap sees the bytes with TLS taken off.
 
-    ``deadline`` is when a TLS handshake must be done, on the scale of ``now``.
+    ``deadline`` is when a TLS handshake must be done, on the scale of ``now``. Raises ``TypeError`` for what is no
+    context, ``ssl.SSLError`` for one of the other side.
     """
     if tap is not None:
         engine = Tapped(engine, tap)
+    _check_context(tls, "server_context" if server_side else "client_context")
     if tls is None:
         return Wire(engine, _none)
     secured = Secured(engine, tls, server_side=server_side, server_hostname=server_name, deadline=deadline)
@@ -41,9 +43,18 @@ def wire(
 
 
 def check_server_context(tls: ssl.SSLContext | None) -> None:
-    """Raise ``ssl.SSLError`` for a context that is a client's: where it is given, and not at each connection."""
+    """Raise ``ssl.SSLError`` for a context that is a client's: where it is given, and not at each connection.
+
+    And ``TypeError`` for what is no context.
+    """
+    _check_context(tls, "server_context")
     if tls is not None:
         tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+
+
+def _check_context(tls: object, maker: str) -> None:
+    if tls is not None and not isinstance(tls, ssl.SSLContext):
+        raise TypeError(f"tls= is an ssl.SSLContext, of sansdimse_files.{maker} for one, not a {type(tls).__name__}")
 
 
 def _none() -> None:

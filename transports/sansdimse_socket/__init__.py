@@ -3,6 +3,7 @@
 ``associate`` opens an association and gives a ``Peer``; ``serve`` listens and lets a service answer.
 """
 
+from sansdimse.peer.answer import Answer
 from sansdimse.peer.blocking import BlockingPeer as Peer
 from sansdimse.peer.blocking import Echo, Find, Matches, Store
 from sansdimse.peer.handlers import Failure
@@ -15,6 +16,7 @@ from sansdimse_socket.pool import Pool
 from sansdimse_socket.server import Server, serve
 
 __all__ = [
+    "Answer",
     "AssociationInfo",
     "AssociationLost",
     "Destination",

@@ -13,6 +13,7 @@ from typing import Unpack
 
 from sansdimse.peer.blocking import BlockingPeer, run
 from sansdimse.peer.caller import AssociateOptions, Caller
+from sansdimse.peer.options import check_options
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.tap import Tap
 from sansdimse_files import log_report, tcp
@@ -39,6 +40,8 @@ def associate(
     ``LocalProtocolError`` for a proposal that the standard does not allow, ``TypeError`` if the service lacks a
     method for what it is to serve.
     """
+    check_options("associate()", options, AssociateOptions, needed="contexts")
+    tcp.check_port(port)
     options.setdefault("report", log_report)
     caller = Caller(now=time.monotonic(), **options)
     line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)

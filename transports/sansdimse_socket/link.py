@@ -208,7 +208,11 @@ class Link:
         deadline = engine.next_timeout()
         first = min((each for each in (deadline, self.until) if each is not None), default=None)
         timeout = None if first is None else max(0.0, first - time.monotonic()) * 1000
-        for fd, what in self._poll.poll(0 if glance else timeout):
+        try:
+            ready = self._poll.poll(0 if glance else timeout)
+        except RuntimeError as error:  # Python's own word for it is "concurrent poll() invocation"
+            raise RuntimeError("another thread waits on this association; a Pool gives one to each") from error
+        for fd, what in ready:
             if fd == self._wake:
                 self._watch(self._wake, 0)
                 self._wake = None

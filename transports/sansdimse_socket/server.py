@@ -15,6 +15,7 @@ from typing import Final, Unpack
 from sansdimse import Outcome
 from sansdimse.peer.blocking import run
 from sansdimse.peer.host import Host, ServeOptions
+from sansdimse.peer.options import check_options
 from sansdimse.peer.session import Session
 from sansdimse_files import log_report, tcp
 from sansdimse_files.wiring import check_server_context, wire
@@ -204,6 +205,7 @@ def serve(
     ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it offers,
     ``ssl.SSLError`` for a client's context.
     """
+    check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
     check_server_context(tls)
     lock = threading.Lock()

@@ -3,6 +3,7 @@
 Handlers are ``async def``, or ``def`` in bounded worker threads.
 """
 
+from sansdimse.peer.answer import Answer
 from sansdimse.peer.blocking import Echo as BlockingEcho
 from sansdimse.peer.blocking import Find as BlockingFind
 from sansdimse.peer.blocking import Store as BlockingStore
@@ -18,6 +19,7 @@ from sansdimse_trio.pool import Pool
 from sansdimse_trio.server import Server, run_server, serve
 
 __all__ = [
+    "Answer",
     "AssociationInfo",
     "AssociationLost",
     "BlockingEcho",

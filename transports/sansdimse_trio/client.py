@@ -12,6 +12,7 @@ from typing import Final, Unpack
 import trio
 
 from sansdimse.peer.caller import AssociateOptions, Caller
+from sansdimse.peer.options import check_options
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.tap import Tap
 from sansdimse_files import log_report, tcp
@@ -42,12 +43,14 @@ async def associate(
     the peer was not reached, rejected it, or was silent; ``LocalProtocolError`` for a proposal that the standard does
     not allow, ``TypeError`` if the service lacks a method for what it is to serve.
     """
+    check_options("associate()", options, AssociateOptions, needed="contexts")
+    tcp.check_port(port)
     options.setdefault("report", log_report)
     caller = Caller(now=trio.current_time(), **options)
     line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)
     with unwrapped():
         async with trio.open_nursery() as nursery:
-            link = Link(line.engine, nursery, trio.CapacityLimiter(workers))
+            link = Link(line.engine, nursery, limiter(workers))
             session = link.session = caller.session(link, f"{host}:{port}", line.certificate)
             try:
                 sock = await _connect(link, caller.engine.next_timeout(), host, port, source_address)
@@ -99,6 +102,13 @@ async def _connect_from(source_address: tuple[str, int], host: str, port: int) -
         else:
             return socket.socket(fileno=sock.detach())
     raise errors[-1]
+
+
+def limiter(workers: int) -> trio.CapacityLimiter:
+    """So many threads. Raises ``ValueError`` if it is none: what blocks would wait for ever."""
+    if workers < 1:
+        raise ValueError(f"{workers} workers: what blocks, files too, needs one at least")
+    return trio.CapacityLimiter(workers)
 
 
 @contextmanager

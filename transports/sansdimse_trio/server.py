@@ -11,9 +11,10 @@ from typing import Final, Unpack
 import trio
 
 from sansdimse.peer.host import Host, ServeOptions
+from sansdimse.peer.options import check_options
 from sansdimse_files import log_report, tcp
 from sansdimse_files.wiring import check_server_context, wire
-from sansdimse_trio.client import WORKERS, unwrapped
+from sansdimse_trio.client import WORKERS, limiter, unwrapped
 from sansdimse_trio.link import Link
 
 _ACCEPT_PAUSE: Final = 0.5
@@ -153,6 +154,7 @@ async def serve(
 
     ``run_server`` is the same as a task of your own nursery.
     """
+    check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
     check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)
@@ -160,7 +162,7 @@ async def serve(
     try:
         with unwrapped():
             async with trio.open_nursery() as nursery:
-                server = Server(listener, server_host, nursery, trio.CapacityLimiter(workers), tls)
+                server = Server(listener, server_host, nursery, limiter(workers), tls)
                 try:
                     yield server
                 except BaseException:
