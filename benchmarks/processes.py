@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import sysconfig
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ends import COLLECTED
+from ends import COLLECTED, HOST
 
 HERE = Path(__file__).parent
+LISTEN = 10.0
+"""Seconds for a server to listen."""
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -79,3 +85,31 @@ def child(script: str, *arguments: object) -> Iterator[Child]:
     finally:
         process.kill()
         process.communicate()
+
+
+def program(name: str) -> str | None:
+    """DCMTK's, not pynetdicom's script of the same name."""
+    own = {Path(sysconfig.get_path("scripts")).resolve(), Path(sys.executable).parent.resolve()}
+    if environment := os.environ.get("VIRTUAL_ENV"):  # whichever is active, it may not be ours
+        own.add((Path(environment) / "bin").resolve())
+    folders = [each for each in os.get_exec_path() if Path(each).resolve() not in own]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Return when somebody listens there. Raises ``TimeoutError`` if nobody does in time."""
+    deadline = time.monotonic() + LISTEN
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on port {port}")

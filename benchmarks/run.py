@@ -3,7 +3,7 @@
     python benchmarks/run.py                  a quarter of an hour; everything that benchmarks/README.md shows
     python benchmarks/run.py --quick          smaller, for a look; below three minutes
     python benchmarks/run.py --json FILE      the figures as JSON besides
-    python benchmarks/run.py --only idle      a part of it: pairs, alone, memory, latency, idle, fairness
+    python benchmarks/run.py --only idle      a part of it: pairs, alone, retrieve, memory, latency, idle, fairness
 
 Every pair of ends runs in processes of its own on the loopback interface, and stands beside the pair in which
 ``floor.py`` takes sansdimse's part: that ratio is what the engine and its transport cost. Pairs take turns, round by
@@ -16,11 +16,8 @@ import argparse
 import json
 import os
 import platform
-import shutil
-import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,16 +34,15 @@ import idle
 import in_memory
 import latency
 import memory
+import retrieve
 from ends import ASYNCIO, HOST, IMPLICIT, PYNETDICOM, STORAGE, TRIO, data_set
 from floor import DEFAULT_PDU, INSTANCE
+from processes import HERE, free_port, program, wait_for
 
-HERE = Path(__file__).parent
 SIZE = 512 * 1024
-LISTEN = 10.0
-"""Seconds for a server to listen."""
 
 FLOOR, OURS, DCMTK = "floor", "sansdimse", "DCMTK"
-PARTS = ("pairs", "alone", "memory", "latency", "idle", "fairness")
+PARTS = ("pairs", "alone", "retrieve", "memory", "latency", "idle", "fairness")
 PAIRS = (
     (FLOOR, FLOOR),
     (OURS, OURS),
@@ -89,10 +85,13 @@ class Plan:
     clients: int
     """At once, of which each stores ``shared`` instances."""
     shared: int
+    matches: int
+    retrieved: int
+    """Instances of a C-GET or C-MOVE."""
 
 
-FULL = Plan(1000, 200, 50, 3, 1 << 30, 20000, 1 << 30, 200, 1000, 100, 10.0, 50, 100)
-QUICK = Plan(200, 40, 10, 1, 1 << 27, 2000, 1 << 27, 24, 200, 20, 2.0, 20, 10)
+FULL = Plan(1000, 200, 50, 3, 1 << 30, 20000, 1 << 30, 200, 1000, 100, 10.0, 50, 100, 10_000, 2_000)
+QUICK = Plan(200, 40, 10, 1, 1 << 27, 2000, 1 << 27, 24, 200, 20, 2.0, 20, 10, 500, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +115,6 @@ class Row:
 # ---------------------------------------------------------------- DCMTK, where it is
 
 
-def program(name: str) -> str | None:
-    """DCMTK's, not pynetdicom's script of the same name."""
-    own = {Path(sysconfig.get_path("scripts")).resolve(), Path(sys.executable).parent.resolve()}
-    if environment := os.environ.get("VIRTUAL_ENV"):  # whichever is active, it may not be ours
-        own.add((Path(environment) / "bin").resolve())
-    folders = [each for each in os.get_exec_path() if Path(each).resolve() not in own]
-    return shutil.which(name, path=os.pathsep.join(folders))
-
-
 def present(whose: str) -> bool:
     """Whether this one can take part."""
     if whose == DCMTK:
@@ -133,14 +123,6 @@ def present(whose: str) -> bool:
 
 
 # ---------------------------------------------------------------- SCPs
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -159,21 +141,11 @@ def scp(whose: str) -> Iterator[int]:
         if whose not in commands and process.stdout is not None:
             port = int(process.stdout.readline())
         else:
-            _wait_for(port)
+            wait_for(port)
         yield port
     finally:
         process.terminate()
         process.communicate()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + LISTEN
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on port {port}")
 
 
 # ---------------------------------------------------------------- SCUs
@@ -283,9 +255,9 @@ def dcmtk_version() -> str:
     return next((word for word in said.split() if word.startswith("v")), "unknown")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of Markdown; all columns but the first two are numbers."""
-    lines = [heads, ["---" if index < 2 else "--:" for index in range(len(heads))], *rows]
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 2) -> str:
+    """A table of Markdown; all columns but the first ``texts`` are numbers."""
+    lines = [heads, ["---" if index < texts else "--:" for index in range(len(heads))], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
@@ -296,6 +268,7 @@ def shown(results: dict[str, Any]) -> str:
         "pairs": shown_pairs,
         "in_memory": shown_alone,
         "memory": shown_memory,
+        "retrieve": shown_retrieve,
         "latency": shown_latency,
         "idle": shown_idle,
         "fairness": shown_fairness,
@@ -345,6 +318,28 @@ def shown_memory(results: list[dict[str, Any]]) -> str:
         for row in results
     ]
     return "Memory\n\n" + table(("process", "data set", "seconds", "growth in MiB"), rows)
+
+
+def shown_retrieve(results: list[dict[str, Any]]) -> str:
+    """Matches, and instances retrieved."""
+    parts = []
+    sizes = {row["what"]: row["size"] // 1024 for row in results}
+    for what, size in sizes.items():
+        rows = [
+            [
+                f"{row['scu']} to {row['scp']}",
+                row["count"],
+                f"{row['each'] * 1e3:.3f}",
+                f"{1 / row['each']:.0f}",
+                *(f"{row[ratio]:.3f}" if row[ratio] else "" for ratio in ("to_dcmtk", "to_pynetdicom")),
+            ]
+            for row in results
+            if row["what"] == what
+        ]
+        heads = ("SCU to SCP", "times", "ms each", "per second", "ratio to DCMTK's pair", "to pynetdicom's pair")
+        title = f"C-{what.upper()}" + (f", instances of {size} KiB" if size else "")
+        parts.append(f"{title}\n\n{table(heads, rows, texts=1)}")
+    return "\n\n".join(parts)
 
 
 def shown_latency(results: list[dict[str, Any]]) -> str:
@@ -432,6 +427,9 @@ def main() -> int:
         say("the engine alone")
         alone = in_memory.measure(plan.echoes_in_memory, plan.bytes_in_memory)
         results["in_memory"] = [asdict(result) for result in alone]
+    if "retrieve" in given.only:
+        retrieved = retrieve.measure(plan.matches, plan.retrieved, retrieve.SIZE, plan.rounds, say)
+        results["retrieve"] = [asdict(row) for row in retrieved]
     if "latency" in given.only:
         delayed = latency.measure(plan.delayed, SIZE, plan.rounds, latency.DELAY, say)
         results["latency"] = [asdict(row) for row in delayed]

@@ -220,6 +220,7 @@ class Link:
     """One connection: the driver of its engine, and what its conversations wait with. ``sansdimse.peer.link.Link``."""
 
     session: Session
+    nests = False  # conversations run beside one another
 
     def __init__(self, server: Server, sock: socket.socket, address: str) -> None:
         self._server = server

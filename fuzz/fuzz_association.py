@@ -31,12 +31,18 @@ from sansdimse import (
     Ended,
     FindRequested,
     FindSCP,
+    GetRequested,
+    GetSCP,
     Limits,
     LocalProtocolError,
+    MoveRequested,
+    MoveSCP,
+    NormalizedRequested,
     PresentationContext,
     Profile,
     ReleaseRequested,
     RemoteProtocolError,
+    Request,
     Requestor,
     ResponseReceived,
     SendingAllowed,
@@ -47,14 +53,20 @@ from sansdimse import (
 )
 from sansdimse.dimse.command import encode_command
 from sansdimse.dimse.fragments import command_pdus
-from sansdimse.dimse.messages import CFindRQ, CStoreRQ
+from sansdimse.dimse.messages import WITH_DATA_SET, CFindRQ, CGetRQ, CMoveRQ, CStoreRQ, Message, NCreateRQ
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.pdu import PDV, AAbort, AReleaseRQ, PDataTF
 from sansdimse.ul.reader import PDVPiece, Reader
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
-CONTEXTS: Final = tuple(PresentationContext(uid, scp=True) for uid in (VERIFICATION, CT, FIND))
+GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
+MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
+PRIVATE: Final = "1.2.3.4.5.6"  # has whatever services one likes
+CONTEXTS: Final = tuple(
+    PresentationContext(uid, scp=True)
+    for uid in (VERIFICATION, CT, FIND, GET, MOVE, PRIVATE)  # 1, 3, 5, 7, 9, 11
+)
 WINDOWS: Final = (AsynchronousOperationsWindow(1, 1), AsynchronousOperationsWindow(3, 2))
 PROFILES: Final = (DEFAULT, LENIENT, STRICT, DEFAULT)
 LIMITS: Final = Limits(
@@ -93,6 +105,7 @@ class User:
         self.asks = bool(habits & 4)
         self.refuses_early = bool(habits & 8)
         self.abandons = bool(habits & 16)
+        self.asked = 0
 
     def __call__(self, event: object) -> None:
         """React to an event; what is not allowed is refused by ``LocalProtocolError``, and changes nothing."""
@@ -118,12 +131,33 @@ class User:
                 self.tries(partial(find.send_match, b"a match."))
                 if self.answers:
                     self.tries(partial(find.finish, 0xA700 if self.refuses_early else 0))
+            case GetRequested(operation=get):
+                self.retrieve(get)
+                for instance in ("1.2.1", "1.2.2"):
+                    self.tries(partial(self.store, get, instance))
+            case MoveRequested(operation=move):
+                self.retrieve(move)
+                if self.answers:
+                    self.tries(move.finish)
+            case NormalizedRequested(operation=normalized):
+                self.tries(partial(normalized.respond, 0x0110, b"not with a failure"))
+                if self.answers:
+                    status = 0x0112 if self.refuses_early else 0
+                    self.tries(partial(normalized.respond, status, None if status else b"a reply.", error_id=3))
+                    self.tries(partial(normalized.respond, sop_instance_uid="1.2.9"))
             case CancelRequested(operation=cancelled):
-                assert isinstance(cancelled, FindSCP), "neither C-ECHO nor C-STORE can be cancelled"
-                self.tries(partial(cancelled.send_match, b"one more", 0xFF01))
+                assert isinstance(cancelled, FindSCP | GetSCP | MoveSCP), "nothing else can be cancelled"
+                if isinstance(cancelled, FindSCP):
+                    self.tries(partial(cancelled.send_match, b"one more", 0xFF01))
+                else:
+                    self.tries(cancelled.send_pending)
                 self.tries(partial(cancelled.finish, 0xFE00))
             case SendingAllowed(operation=store):
                 self.tries(partial(store.send_data, b"abcd", is_last=True))
+            case ResponseReceived(operation=StoreRequest(sub_operation_of=GetSCP() as get)):
+                self.tries(partial(self.store, get, "1.2.3"))
+                if self.answers:
+                    self.tries(get.finish)
             case ResponseReceived(is_final=True):
                 if self.asks:
                     self.ask()
@@ -132,16 +166,41 @@ class User:
             case ReleaseRequested() if self.releases:
                 self.tries(partial(engine.respond_release, force=self.answers))
 
+    def retrieve(self, operation: GetSCP | MoveSCP) -> None:
+        """Three instances, of which one is not there."""
+        self.tries(operation.finish if self.releases else operation.send_pending)
+        self.tries(partial(operation.expect, 3))
+        self.tries(partial(operation.expect, 3))
+        self.tries(partial(operation.record, 0xA700, "1.2.9"))
+        self.tries(operation.send_pending)
+        operation.shows_life()
+
+    def store(self, get: GetSCP, instance: str) -> None:
+        """A sub-operation, whose data set is sent at once if it is its turn, and withdrawn if it is not wanted."""
+        stored = get.store(CT, instance)
+        self.tries(partial(stored.send_data, b"an image", is_last=True))
+        if self.abandons and not stored.was_invoked:
+            stored.abandon()
+
     def ask(self) -> None:
-        """Invoke what the window allows."""
+        """Invoke what the window allows; each time another comes first."""
         engine = self.engine
+        finds: list[Callable[[], Request]] = [
+            partial(engine.c_find, FIND, bytes(700)),
+            partial(engine.c_get, GET, b"which ones"),
+            partial(engine.c_move, MOVE, b"which ones", "STORE"),
+            partial(engine.n_create, PRIVATE, None, bytes(300)),
+            partial(engine.n_get, PRIVATE, "1.2.3"),
+            partial(engine.n_event_report, PRIVATE, "1.2.3", 1, b"an event"),
+        ]
         for _ in range(2):
             with suppress(LocalProtocolError):
-                find = engine.c_find(FIND, bytes(700))
+                operation = finds[self.asked % len(finds)]()
+                self.asked += 1
                 if self.abandons:
-                    find.abandon(7.0)
+                    operation.abandon(7.0)
                 elif self.refuses_early:
-                    find.cancel()
+                    self.tries(operation.cancel)
             with suppress(LocalProtocolError):
                 store = engine.c_store(CT, "1.2.3")
                 self.tries(partial(store.send_data, bytes(1500)))
@@ -363,6 +422,67 @@ def _acceptor_gathering(window: Window, profile: Profile) -> Association:
     return _run(_acceptor_established(window, profile), *command_pdus(5, encode_command(request), 512), begun)
 
 
+def _told(
+    engine: Association, context_id: int, request: Message, data_set: bytes, *, whole: bool = True
+) -> Association:
+    """With a request of the peer, or in the middle of its data set."""
+    sent = PDataTF((PDV(context_id, 2 if whole else 0, data_set),)).encode()
+    return _run(engine, *command_pdus(context_id, encode_command(request), 512), sent)
+
+
+def _requestor_getting(window: Window, profile: Profile) -> Association:
+    """Waiting for what a C-GET of ours stores."""
+    engine = _requestor_established(window, profile)
+    engine.c_get(GET, b"which ones")
+    return _run(engine)
+
+
+def _requestor_got_one(window: Window, profile: Profile) -> Association:
+    """In the middle of what it stores."""
+    return _storing(_requestor_getting(window, profile))
+
+
+def _requestor_moving(window: Window, profile: Profile) -> Association:
+    engine = _requestor_established(window, profile)
+    engine.c_move(MOVE, b"which ones", "STORE")
+    return _run(engine)
+
+
+def _requestor_creating(window: Window, profile: Profile) -> Association:
+    engine = _requestor_established(window, profile)
+    engine.n_create(PRIVATE, None, b"an instance.")
+    return _run(engine)
+
+
+def _acceptor_getting(window: Window, profile: Profile) -> Association:
+    """With a sub-operation that is not answered, and one that failed."""
+    request = CGetRQ(message_id=9, affected_sop_class_uid=GET)
+    engine = _told(_acceptor_established(window, profile), 7, request, b"which ones")
+    [get] = engine.unanswered
+    assert isinstance(get, GetSCP)
+    get.expect(4)
+    get.record(0xA700, "1.2.9")
+    get.store(CT, "1.2.1").send_data(b"an image", is_last=True)
+    return _run(engine)
+
+
+def _acceptor_moving(window: Window, profile: Profile) -> Association:
+    request = CMoveRQ(message_id=9, affected_sop_class_uid=MOVE, move_destination="STORE")
+    engine = _told(_acceptor_established(window, profile), 9, request, b"which ones")
+    [move] = engine.unanswered
+    assert isinstance(move, MoveSCP)
+    move.expect(2)
+    move.record(0, "1.2.1")
+    move.send_pending()
+    return _run(engine)
+
+
+def _acceptor_creating(window: Window, profile: Profile) -> Association:
+    """In the middle of the data set of an N-CREATE."""
+    request = NCreateRQ(message_id=9, affected_sop_class_uid=PRIVATE, command_data_set_type=WITH_DATA_SET)
+    return _told(_acceptor_established(window, profile), 11, request, b"beginning.", whole=False)
+
+
 def _releasing(engine: Association) -> Association:
     engine.release(force=True)
     return _run(engine)
@@ -422,6 +542,13 @@ PLACES: Final[tuple[Callable[[Window, Profile], Association], ...]] = (
     _requestor_finding,
     _acceptor_finding,
     _acceptor_gathering,
+    _requestor_getting,
+    _requestor_got_one,
+    _requestor_moving,
+    _requestor_creating,
+    _acceptor_getting,
+    _acceptor_moving,
+    _acceptor_creating,
 )
 
 

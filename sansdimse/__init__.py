@@ -21,8 +21,11 @@ from sansdimse.events import (
     Ended,
     Event,
     FindRequested,
+    GetRequested,
     IdleTooLong,
+    MoveRequested,
     NeedData,
+    NormalizedRequested,
     ReleaseCompleted,
     ReleaseRequested,
     ResponseReceived,
@@ -35,10 +38,14 @@ from sansdimse.events import (
 from sansdimse.limits import Limits
 from sansdimse.outcome import Outcome, OutcomeKind, Side
 from sansdimse.profile import DEFAULT, LENIENT, STRICT, Profile
+from sansdimse.services import sop_classes
+from sansdimse.services.normalized import NormalizedRequest, NormalizedSCP
 from sansdimse.services.operation import Performed, Request, UnservableSCP
 from sansdimse.services.query import FindRequest, FindSCP
+from sansdimse.services.retrieve import GetRequest, GetSCP, MoveRequest, MoveSCP
 from sansdimse.services.sop_classes import STORAGE
 from sansdimse.services.storage import StoreRequest, StoreSCP
+from sansdimse.services.suboperations import SubOperations
 from sansdimse.services.verification import EchoSCP
 from sansdimse.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -101,11 +108,20 @@ __all__ = [
     "FindRequest",
     "FindRequested",
     "FindSCP",
+    "GetRequest",
+    "GetRequested",
+    "GetSCP",
     "IdleTooLong",
     "Limits",
     "LocalProtocolError",
+    "MoveRequest",
+    "MoveRequested",
+    "MoveSCP",
     "NeedData",
     "NegotiatedContext",
+    "NormalizedRequest",
+    "NormalizedRequested",
+    "NormalizedSCP",
     "Outcome",
     "OutcomeKind",
     "Performed",
@@ -132,6 +148,7 @@ __all__ = [
     "StoreRequest",
     "StoreRequested",
     "StoreSCP",
+    "SubOperations",
     "TimedOut",
     "Timer",
     "TransportClosed",
@@ -146,4 +163,5 @@ __all__ = [
     "explain_pair",
     "plan",
     "plan_get",
+    "sop_classes",
 ]

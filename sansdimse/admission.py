@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ
@@ -129,13 +129,24 @@ def host_of(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many may be there at once. Those per address bound what one host can take; None does not."""
+    """How many may be there at once. Those per address bound what one host can take; None does not.
+
+    Raises ``ValueError`` for what is no number from 1 on: nobody could ever get in.
+    """
 
     associations: int = 100
     pending: int = 128
     """Connections without an association."""
     associations_per_address: int | None = None
     pending_per_address: int | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value: object = getattr(self, each.name)
+            if value is None and str(each.type).endswith("| None"):
+                continue
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"Budget.{each.name}: {value!r} is no number from 1 on; less would let nobody in")
 
 
 class Admission(Generic[C]):
@@ -211,6 +222,11 @@ class Admission(Generic[C]):
         if connection in self._associations:
             self._associations.discard(connection)
             _less(self._associations_of, self._hosts[connection])
+
+    @property
+    def unserved(self) -> tuple[C, ...]:
+        """Those without an association, the oldest first."""
+        return tuple(self._pending)
 
     @property
     def pending(self) -> int:

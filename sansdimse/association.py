@@ -9,26 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 from sansdimse import events
 from sansdimse.deviations import CATALOGUE, Deviation, Refusal
 from sansdimse.dimse.command import Decoded
-from sansdimse.dimse.fragments import Assembler, DataReceived, Fragmenter
-from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CFindRQ, CStoreRQ, Priority
+from sansdimse.dimse.fragments import Assembler, DataReceived
+from sansdimse.dimse.messages import CCancelRQ
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import NEED_DATA, Event, NeedData
 from sansdimse.limits import Limits
 from sansdimse.outcome import Outcome
-from sansdimse.services.contexts import context_for
+from sansdimse.services.invocations import Invocations
 from sansdimse.services.invoker import Invoker
-from sansdimse.services.operation import Performed, Request, encoded
+from sansdimse.services.operation import Performed, Request
 from sansdimse.services.outbox import Outbox
 from sansdimse.services.performer import Performer
-from sansdimse.services.query import FindRequest
-from sansdimse.services.storage import StoreRequest
-from sansdimse.uids import VERIFICATION
+from sansdimse.services.sop_classes import STANDARD, SopClasses
 from sansdimse.ul.agreement import Agreement, NegotiatedContext
-from sansdimse.ul.machine import UpperLayer
+from sansdimse.ul.machine import Turn, UpperLayer
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.output import Buffer
 from sansdimse.ul.parties import Acceptor, Requestor, WhenIdle
@@ -38,7 +37,7 @@ from sansdimse.ul.table import State
 from sansdimse.ul.timers import Key, Timer
 
 
-class Association:
+class Association(Invocations):
     """One association, either side. Bytes and time in, events and bytes out.
 
     Four kinds of method:
@@ -46,8 +45,8 @@ class Association:
     * What you tell it: ``transport_opened``, ``receive_data``, ``receive_eof``, ``handle_timeout``. They
       only store; nothing happens before you ask for the next event.
     * What you ask of it: ``accept``, ``reject``, ``release``, ``respond_release``, ``abort``, ``c_echo``,
-      ``c_store``, ``c_find`` and the verbs of the operation handles. What is not allowed now raises
-      ``LocalProtocolError`` and changes nothing.
+      ``c_store``, ``c_find``, ``c_get``, ``c_move``, ``n_get`` and its like, and the verbs of the operation handles.
+      What is not allowed now raises ``LocalProtocolError`` and changes nothing.
     * What it tells you: ``next_event``, ``data_to_send``, ``next_timeout``, ``wants_close``.
     * What you may look at: everything else.
 
@@ -59,8 +58,9 @@ class Association:
     Time is a float in seconds on any monotonic scale, and only ever what you tell.
     """
 
-    def __init__(self, config: Requestor | Acceptor, *, now: float) -> None:
+    def __init__(self, config: Requestor | Acceptor, *, now: float, sop_classes: SopClasses = STANDARD) -> None:
         self.config = config
+        self.sop_classes = sop_classes
         limits, profile = config.limits, config.profile
         request = propose(config) if isinstance(config, Requestor) else None
         self._ul = UpperLayer(
@@ -76,7 +76,7 @@ class Association:
         )
         self._outbox = Outbox(self._ul)
         self._invoker = Invoker(self._ul, self._outbox)
-        self._performer = Performer(self._ul, self._outbox)
+        self._performer = Performer(self._ul, self._outbox, self._invoker, self.sub_operation, sop_classes)
         self._progress = False  # something arrived since NEED_DATA was told
         self._messages_received = 0
         self._unfinished = 0  # requests of ours that nobody will answer
@@ -156,79 +156,6 @@ class Association:
         if operations:
             raise LocalProtocolError(f"cannot {what}: {', '.join(map(repr, operations[:4]))} not finished")
 
-    # ------------------------------------------------------------ what you ask of it: operations
-
-    def c_echo(self, *, context_id: int | None = None) -> Request:
-        """Invoke C-ECHO (PS3.7 9.1.5). Raises ``LocalProtocolError`` if no context or window allows it."""
-        message_id = self._invoker.new_id()
-        context = self.context_for(VERIFICATION, context_id=context_id)
-        request = CEchoRQ(message_id=message_id, affected_sop_class_uid=VERIFICATION)
-        operation = Request(self._invoker, context, request)
-        self._invoker.invoke(operation)
-        return operation
-
-    def c_store(
-        self,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str | None = None,
-        *,
-        context_id: int | None = None,
-        priority: int = Priority.MEDIUM,
-        move_originator: tuple[str, int] | None = None,
-    ) -> StoreRequest:
-        """Invoke C-STORE (PS3.7 9.1.1); give its data set with ``send_data`` on what this returns.
-
-        The data set must be in the transfer syntax of the context: name it, or look at
-        ``operation.context.transfer_syntax``. ``move_originator`` is the title and the message ID of the
-        C-MOVE that this belongs to. Raises ``LocalProtocolError`` if no context or window allows it.
-        """
-        message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
-        title, originator_id = move_originator or (None, None)
-        request = CStoreRQ(
-            message_id=message_id,
-            affected_sop_class_uid=sop_class_uid,
-            affected_sop_instance_uid=sop_instance_uid,
-            priority=priority,
-            move_originator_application_entity_title=title,
-            move_originator_message_id=originator_id,
-        )
-        fragmenter = Fragmenter(context.id, self._outbox.maximum_length)
-        operation = StoreRequest(self._invoker, context, request, fragmenter)
-        self._invoker.invoke(operation)
-        return operation
-
-    def c_find(
-        self,
-        sop_class_uid: str,
-        identifier: bytes | bytearray | memoryview,
-        *,
-        transfer_syntax_uid: str | None = None,
-        context_id: int | None = None,
-        priority: int = Priority.MEDIUM,
-    ) -> FindRequest:
-        """Invoke C-FIND (PS3.7 9.1.2). Each match is a ``ResponseReceived`` with status Pending and its identifier.
-
-        The identifier must be encoded in the transfer syntax of the context, as the data set of ``c_store``.
-        Raises ``LocalProtocolError`` if it is empty or odd, or no context or window allows it.
-        """
-        message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
-        request = CFindRQ(message_id=message_id, affected_sop_class_uid=sop_class_uid, priority=priority)
-        operation = FindRequest(self._invoker, context, request)
-        self._invoker.invoke(operation, encoded(identifier))
-        return operation
-
-    def context_for(
-        self, abstract_syntax: str, transfer_syntax: str | None = None, *, context_id: int | None = None
-    ) -> NegotiatedContext:
-        """The accepted context to invoke this on, in which we are SCU: the first, or the one the caller names.
-
-        Raises ``LocalProtocolError`` if there is none, and says why and what could be invoked.
-        """
-        return context_for(self._agreed(), abstract_syntax, transfer_syntax, context_id=context_id)
-
     def _agreed(self) -> Agreement:
         agreement = self._ul.agreement
         if agreement is None:
@@ -237,16 +164,24 @@ class Association:
 
     # ------------------------------------------------------------ what it tells you
 
-    def next_event(self) -> Event | NeedData:
+    @overload
+    def next_event(self) -> Event | NeedData: ...
+    @overload
+    def next_event(self, turn: Turn | None) -> Event | NeedData | None: ...
+
+    def next_event(self, turn: Turn | None = None) -> Event | NeedData | None:
         """The next event, ``NEED_DATA``, or, for ever, ``Ended``.
 
-        The state is the state after the event returned: no step is taken beyond it.
+        The state is the state after the event returned: no step is taken beyond it. A peer may send much of which
+        nothing is to be told. ``turn`` bounds the work on it: None says that none of it is left, and more is to do.
         """
         while True:
             for told in (self._performer.events, self._outbox.events):
                 if told:
                     return told.pop(0)
-            item = self._ul.next_event()
+            item = self._ul.next_event(turn)
+            if item is None:
+                return None
             if type(item) is PDVPiece:
                 self._progress = True
                 try:
@@ -409,7 +344,7 @@ class Association:
 
     @property
     def has_room(self) -> bool:
-        """Whether a request may be invoked now: established, and the window not full (PS3.7 D.3.3.3)."""
+        """Whether a request may be invoked now: established, and neither window (PS3.7 D.3.3.3) nor queue full."""
         return self._invoker.has_room
 
     @property
@@ -419,8 +354,11 @@ class Association:
 
     @property
     def mid_pdu(self) -> bool:
-        """Whether a PDU has begun to arrive and not ended: a transport then acknowledges without delay."""
-        return self._ul.mid_pdu
+        """Whether a PDU, or a message, has begun to arrive and not ended: a transport then acknowledges without delay.
+
+        Some peers write a command set and its data set apart, and the second only when the first was acknowledged.
+        """
+        return self._ul.mid_pdu or not self._assembler.idle
 
     @property
     def outstanding(self) -> tuple[Request, ...]:

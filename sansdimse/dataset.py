@@ -42,6 +42,7 @@ __all__ = [
     "instance_of",
     "part10_header",
     "read_part10_header",
+    "tag_of",
 ]
 
 MAX_INFLATED: Final = 1 << 30
@@ -155,6 +156,14 @@ def encode(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
     if len(data) % 2:
         raise DatasetError("the data set has an odd length: one of its values has (PS3.5 7.1.1)")
     return data
+
+
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword of PS3.6: 0x00100020 for ``"PatientID"``. Raises KeyError if it is none."""
+    tag = datadict.tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return tag
 
 
 def convert(instance: Instance, transfer_syntax_uid: str) -> Instance:

@@ -64,6 +64,7 @@ class Code(StrEnum):
     ROLE_UNPROPOSED = "role-unproposed"
     ROLE_REPEATED = "role-repeated"
     ROLE_NONE = "role-none"
+    ROLE_UNANSWERED = "role-unanswered"
     EXTENDED_UNPROPOSED = "extended-unproposed"
     IDENTITY_UNREQUESTED = "identity-unrequested"
     CONTEXT_ID_EVEN = "context-id-even"
@@ -201,6 +202,7 @@ window-above-offer                | PS3.7 D.3.3.3    | minor | reject  | the asy
 role-unproposed                   | PS3.7 D.3.3.4    | minor | reject  | a role selection concerns a SOP class that was not proposed
 role-repeated                     | PS3.7 D.3.3.4    | minor | reject  | a SOP class has more than one role selection
 role-none                         | PS3.7 D.3.3.4    | minor | reject  | a role selection leaves no role
+role-unanswered                   | PS3.7 D.3.3.4    | major | dimse   | a C-STORE came for the role of SCP that we proposed and the answer passed over
 extended-unproposed               | PS3.7 D.3.3.5    | minor | reject  | an extended negotiation was answered that nobody proposed
 identity-unrequested              | PS3.7 D.3.3.7    | minor | reject  | a user identity response came that nobody asked for
 context-id-even                   | PS3.8 9.3.2.2    | minor | context | a presentation context ID is even

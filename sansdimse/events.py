@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Final
 from sansdimse.values import value
 
 if TYPE_CHECKING:
-    from sansdimse.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ, Request, Response, UnknownCommand
+    from sansdimse.dimse.messages import (
+        CEchoRQ,
+        CFindRQ,
+        CGetRQ,
+        CMoveRQ,
+        CStoreRQ,
+        Request,
+        Response,
+        UnknownCommand,
+    )
     from sansdimse.dimse.status import Status
     from sansdimse.errors import RemoteProtocolError
     from sansdimse.outcome import Outcome
     from sansdimse.services import operation as op
+    from sansdimse.services.normalized import NormalizedRQ, NormalizedSCP
     from sansdimse.services.query import FindSCP
+    from sansdimse.services.retrieve import GetSCP, MoveSCP
     from sansdimse.services.storage import StoreRequest, StoreSCP
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.negotiation import NegotiatedContext
@@ -154,6 +165,47 @@ class FindRequested:
 
 
 @value
+class GetRequested:
+    """C-GET indication (PS3.7 9.1.3), with its whole identifier, in the transfer syntax of the context.
+
+    Answer with ``operation.expect``, ``operation.store`` for each instance, then ``operation.finish``.
+    """
+
+    context: NegotiatedContext
+    request: CGetRQ
+    identifier: bytes
+    operation: GetSCP = field(compare=False, repr=False)
+
+
+@value
+class MoveRequested:
+    """C-MOVE indication (PS3.7 9.1.4), with its whole identifier, in the transfer syntax of the context.
+
+    Store at ``operation.destination`` over another association; answer with ``operation.expect``,
+    ``operation.record`` for each instance, then ``operation.finish``.
+    """
+
+    context: NegotiatedContext
+    request: CMoveRQ
+    identifier: bytes
+    operation: MoveSCP = field(compare=False, repr=False)
+
+
+@value
+class NormalizedRequested:
+    """N-EVENT-REPORT, N-GET, N-SET, N-ACTION, N-CREATE or N-DELETE indication (PS3.7 10.1): which, ``request`` tells.
+
+    ``data_set`` is whole, in the transfer syntax of the context; None if the request has none. Answer with
+    ``operation.respond``.
+    """
+
+    context: NegotiatedContext
+    request: NormalizedRQ
+    data_set: bytes | None
+    operation: NormalizedSCP = field(compare=False, repr=False)
+
+
+@value
 class DatasetReceived:
     """A piece of the data set of the message ``message_id``; a view of received bytes, perhaps empty if last."""
 
@@ -189,7 +241,8 @@ class UnservableRequested:
 class ResponseReceived:
     """The response to a request of ours, which is over if ``is_final``.
 
-    ``identifier`` is its data set, in the transfer syntax of the context: of a C-FIND, a match.
+    ``identifier`` is its data set, in the transfer syntax of the context: of a C-FIND a match, of a C-GET or C-MOVE
+    the list of those failed, of DIMSE-N the reply.
     """
 
     status: Status
@@ -225,6 +278,9 @@ Event = (
     | EchoRequested
     | StoreRequested
     | FindRequested
+    | GetRequested
+    | MoveRequested
+    | NormalizedRequested
     | DatasetReceived
     | CancelRequested
     | UnservableRequested

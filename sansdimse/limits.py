@@ -100,7 +100,8 @@ class Limits:
     """For our user to answer an association or release indication (Sta3, Sta8, Sta9, Sta12)."""
 
     operation_answer: float | None = 600.0
-    """For our user to answer a request of the peer, from its complete arrival or the last response."""
+    """For our user to answer a request of the peer, from its complete arrival or the last response; and to take more
+    of a data set that it lets wait."""
 
     dimse_response: float | None = 60.0
     """For the response to a request of ours; restarted by each Pending, sub-operation and piece."""

@@ -21,6 +21,10 @@ from sansdimse.dimse.messages import (
     CEchoRSP,
     CFindRQ,
     CFindRSP,
+    CGetRQ,
+    CGetRSP,
+    CMoveRQ,
+    CMoveRSP,
     CStoreRQ,
     CStoreRSP,
     Message,
@@ -37,6 +41,9 @@ from sansdimse.ul.reader import PDVPiece, Reader
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+GET = "1.2.840.10008.5.1.4.1.2.2.3"
+MPPS = "1.2.840.10008.3.1.2.3.3"
 INSTANCE = "1.2.3.4"
 
 Cut = Callable[[bytes], Iterable[bytes]]
@@ -226,6 +233,46 @@ def found(message_id: int = 1, status: int = 0, *, has_identifier: bool = False)
     )
 
 
+def message(context_id: int, command_set: Message, data_set: bytes | None = None) -> bytes:
+    """A message with its data set, if it has one."""
+    return command(context_id, command_set) + (b"" if data_set is None else data(context_id, data_set))
+
+
+def get_rq(message_id: int = 1, context_id: int = 7, identifier: bytes = b"query.", priority: int = 0) -> bytes:
+    """C-GET-RQ, with its identifier."""
+    return message(context_id, CGetRQ(message_id=message_id, affected_sop_class_uid=GET, priority=priority), identifier)
+
+
+def get_rsp(message_id: int = 1, context_id: int = 7, status: int = 0, identifier: bytes | None = None) -> bytes:
+    """C-GET-RSP, without counters; with its identifier if it has one."""
+    response = CGetRSP(
+        message_id_being_responded_to=message_id,
+        affected_sop_class_uid=GET,
+        command_data_set_type=NO_DATA_SET if identifier is None else WITH_DATA_SET,
+        status=status,
+    )
+    return message(context_id, response, identifier)
+
+
+def move_rq(
+    message_id: int = 1, context_id: int = 7, identifier: bytes = b"query.", destination: str = "STORE"
+) -> bytes:
+    """C-MOVE-RQ, with its identifier."""
+    request = CMoveRQ(message_id=message_id, affected_sop_class_uid=MOVE, move_destination=destination)
+    return message(context_id, request, identifier)
+
+
+def move_rsp(message_id: int = 1, context_id: int = 7, status: int = 0, identifier: bytes | None = None) -> bytes:
+    """C-MOVE-RSP, without counters; with its identifier if it has one."""
+    response = CMoveRSP(
+        message_id_being_responded_to=message_id,
+        affected_sop_class_uid=MOVE,
+        command_data_set_type=NO_DATA_SET if identifier is None else WITH_DATA_SET,
+        status=status,
+    )
+    return message(context_id, response, identifier)
+
+
 def read(sent: bytes | bytearray) -> list[Any]:
     """What an engine sent: PDUs, and of P-DATA-TF the messages; the data sets as bytes, a last cut one too."""
     reader = Reader(Limits(), maximum_length=0)
@@ -260,6 +307,9 @@ CONTEXTS = (
 
 
 QUERY = PresentationContext(FIND, scp=True)
+GETTING = PresentationContext(GET, scp=True)
+MOVING = PresentationContext(MOVE, scp=True)
+STEPS = PresentationContext(MPPS, scp=True)
 
 
 def requestor(*more: PresentationContext, **settings: Any) -> Requestor:

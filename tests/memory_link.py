@@ -8,9 +8,10 @@ can cancel at each in turn. A ``Pipe`` holds what was written and not read, at m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from types import coroutine as generator_based
 from typing import Any
 
@@ -22,9 +23,10 @@ from sansdimse.dimse.messages import CEchoRQ, CStoreRQ, CStoreRSP
 from sansdimse.events import NEED_DATA
 from sansdimse.limits import Limits
 from sansdimse.peer import scp
-from sansdimse.peer.link import Job
+from sansdimse.peer.link import Destination, Job
 from sansdimse.peer.scu import Peer
-from sansdimse.peer.session import Session
+from sansdimse.peer.session import Associate, Session, opens_none
+from sansdimse.services.sop_classes import STANDARD, SopClasses
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.parties import Acceptor, Requestor
@@ -137,6 +139,8 @@ class Loop:
         self.tasks: list[Task] = []
         self.links: list[MemoryLink] = []
         self.pipes: list[Pipe] = []  # those on which something takes its time
+        self.steps = 0
+        self._at_step: dict[int, Callable[[], object]] = {}
 
     def spawn(
         self, conversation: Coroutine[Any, Any, Any], *, cancel_at: int | None = None, level: bool = False
@@ -146,6 +150,10 @@ class Loop:
         self.ready.append(task)
         return task
 
+    def after(self, steps: int, what: Callable[[], object]) -> None:
+        """Have this done before the step that so many others precede, also if that is within the wait of another."""
+        self._at_step[self.steps + steps] = what
+
     def wake(self, task: Task) -> None:
         if task not in self.ready:
             self.ready.append(task)
@@ -153,6 +161,8 @@ class Loop:
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Until nothing moves, or ``until``."""
         while not until():
+            self.steps += 1
+            self._at_step.pop(self.steps, bool)()
             if self.ready:
                 task = self.ready.popleft()
                 if not task.done:
@@ -253,6 +263,7 @@ class MemoryLink:
     """A link over two pipes. ``files`` are what ``open_instance`` finds; ``opened`` counts those still open."""
 
     session: Session
+    nests = False
 
     def __init__(self, loop: Loop, engine: Association, incoming: Pipe, outgoing: Pipe, *, cut: Cut = whole) -> None:
         self.loop = loop
@@ -368,6 +379,34 @@ class MemoryLink:
         return moved
 
 
+class NestingSignal(Signal):
+    """One whose wait runs everything else inside itself, as a blocking socket's."""
+
+    async def wait(self) -> None:
+        self._loop.run(lambda: self.is_set)
+        assert self.is_set or any(link.session.ended for link in self._loop.links), "it waits for ever"
+
+
+class NestingLink(MemoryLink):
+    """A link as a blocking socket's: no wait ever suspends, and no conversation can be cancelled."""
+
+    nests = True
+
+    def signal(self) -> Signal:
+        return NestingSignal(self.loop)
+
+    def spawn(self, conversation: Coroutine[Any, Any, None]) -> Job:
+        self.loop.spawn(conversation)
+        return Uncancellable()
+
+    async def flush(self) -> None:
+        engine = self.engine
+        self.loop.run(lambda: engine.bytes_unsent < engine.limits.output_high_water or self.session.ended)
+
+    async def call(self, function: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False) -> Any:
+        return function(*args)
+
+
 class Raw:
     """A scripted peer: it says what the test says, and never reads by itself."""
 
@@ -415,15 +454,74 @@ def _session(
     service: object | None,
     cut: Cut,
     reports: Report,
+    sop_classes: SopClasses = STANDARD,
+    *,
+    associate: Associate = opens_none,
+    nests: bool = False,
+    is_open: bool = True,
 ) -> Session:
-    engine = Association(config, now=loop.now)
-    link = MemoryLink(loop, engine, incoming, outgoing, cut=cut)
-    serve = None if service is None else partial(scp.serve, service)
+    engine = Association(config, now=loop.now, sop_classes=sop_classes)
+    numbers = count(1)
+    link = (NestingLink if nests else MemoryLink)(loop, engine, incoming, outgoing, cut=cut)
     session = link.session = Session(
-        engine, link, address="memory", serve=serve, report=lambda error, where: reports.append((error, where))
+        engine,
+        link,
+        address="memory",
+        serve=scp.serve,
+        service=service,
+        report=lambda error, where: reports.append((error, where)),
+        new_uid=lambda: f"2.25.{next(numbers)}",
+        associate=associate,
     )
-    engine.transport_opened(loop.now)
+    if is_open:
+        engine.transport_opened(loop.now)
     return session
+
+
+@dataclass
+class Place:
+    """Where an association can be opened to: who answers there, and by which wire."""
+
+    service: object
+    accepts: Acceptor
+    capacity: int = 1 << 40
+    latency: float = 0.0
+    reached: list[tuple[Session, Session]] = field(default_factory=list)
+    """The sessions of each association so far: who opened it, and who answers."""
+
+
+class Network:
+    """What is opened while a C-MOVE is served: associations to places in memory, all under one loop."""
+
+    def __init__(self, *, nests: bool = False) -> None:
+        self.loop = Loop()
+        self.reports: Report = []
+        self.nests = nests
+        self.places: dict[tuple[str, int], Place] = {}
+        self.asked: list[tuple[Destination, dict[str, Any]]] = []
+        """All destinations asked for, with their options."""
+
+    @asynccontextmanager
+    async def associate(self, destination: Destination, options: Mapping[str, Any]) -> AsyncIterator[Peer]:
+        """As a transport's; who is nowhere cannot be reached."""
+        self.asked.append((destination, dict(options)))
+        place = self.places.get((destination.host, destination.port))
+        loop, reports = self.loop, self.reports
+        config = Requestor(destination.calling, destination.called, **options)
+        capacity, latency = (place.capacity, place.latency) if place is not None else (1 << 40, 0.0)
+        there, back = (Pipe(capacity, loop=loop, latency=latency) for _ in range(2))
+        session = _session(loop, config, back, there, None, whole, reports, nests=self.nests, is_open=place is not None)
+        if place is None:
+            session.engine.receive_eof(loop.now, "connection refused")
+        else:
+            place.reached.append((session, _session(loop, place.accepts, there, back, place.service, whole, reports)))
+        try:
+            await session.established()
+            yield (peer := Peer(session))
+            await peer.release()
+        except BaseException:
+            session.abort()
+            raise
 
 
 class Joined:
@@ -439,14 +537,27 @@ class Joined:
         cut: Cut = whole,
         capacity: int = 1 << 40,
         latency: float = 0.0,
+        sop_classes: SopClasses = STANDARD,
+        network: Network | None = None,
     ) -> None:
-        self.loop = Loop()
-        self.reports: Report = []
+        network = network or Network()
+        self.loop, self.reports = network.loop, network.reports
         there, back = (Pipe(capacity, loop=self.loop, latency=latency) for _ in range(2))
         ours = ours or requestor()
         theirs = theirs or acceptor()
-        self.scu = _session(self.loop, ours, back, there, scu_service, cut, self.reports)
-        self.scp = _session(self.loop, theirs, there, back, service or Anything(), cut, self.reports)
+        self.scu = _session(self.loop, ours, back, there, scu_service, cut, self.reports, sop_classes)
+        self.scp = _session(
+            self.loop,
+            theirs,
+            there,
+            back,
+            service or Anything(),
+            cut,
+            self.reports,
+            sop_classes,
+            associate=network.associate,
+            nests=network.nests,
+        )
         self.peer = Peer(self.scu)
         self.there, self.back = there, back
         self.scu_link: MemoryLink = self.scu.link  # type: ignore[assignment]
@@ -481,14 +592,27 @@ class Alone:
         cut: Cut = whole,
         capacity: int = 1 << 40,
         establish: bool = True,
+        sop_classes: SopClasses = STANDARD,
+        network: Network | None = None,
     ) -> None:
-        self.loop = Loop()
-        self.reports: Report = []
+        network = network or Network()
+        self.loop, self.reports = network.loop, network.reports
         self.config = config or (requestor() if service is None else acceptor())
         self.other = other
         into, out = Pipe(), Pipe(capacity)
         self.out = out
-        self.session = _session(self.loop, self.config, into, out, service, cut, self.reports)
+        self.session = _session(
+            self.loop,
+            self.config,
+            into,
+            out,
+            service,
+            cut,
+            self.reports,
+            sop_classes,
+            associate=network.associate,
+            nests=network.nests,
+        )
         self.link: MemoryLink = self.session.link  # type: ignore[assignment]
         self.engine = self.session.engine
         self.peer = Peer(self.session)

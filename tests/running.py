@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,13 +65,13 @@ class Running:
 
 
 @contextmanager
-def running(transport: str, service: object, **options: Any) -> Iterator[Running]:
+def running(transport: str, service: object, *, port: int = 0, **options: Any) -> Iterator[Running]:
     """A server of this transport; leaving closes it, and waits for all of it."""
     options.setdefault("grace", 0.0)
     beside = Running()
     options = {"watch": beside.told, "report": beside.reported, **options}
     if transport == "socket":
-        with sansdimse_socket.serve(HOST, 0, service, **options) as server:
+        with sansdimse_socket.serve(HOST, port, service, **options) as server:
             beside.server, beside.port = server, server.port
             beside.stop = server.close
             yield beside
@@ -81,7 +81,7 @@ def running(transport: str, service: object, **options: Any) -> Iterator[Running
 
     async def on_asyncio() -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        async with sansdimse_asyncio.serve(HOST, 0, service, **options) as server:
+        async with sansdimse_asyncio.serve(HOST, port, service, **options) as server:
             beside.server, beside.port = server, server.port
             beside.stop = lambda: loop.call_soon_threadsafe(stopped.set)
             started.set()
@@ -89,7 +89,7 @@ def running(transport: str, service: object, **options: Any) -> Iterator[Running
 
     async def on_trio() -> None:
         token, stopped = trio.lowlevel.current_trio_token(), trio.Event()
-        async with sansdimse_trio.serve(HOST, 0, service, **options) as server:
+        async with sansdimse_trio.serve(HOST, port, service, **options) as server:
             beside.server, beside.port = server, server.port
             beside.stop = lambda: token.run_sync_soon(stopped.set)
             started.set()
@@ -116,7 +116,8 @@ def running(transport: str, service: object, **options: Any) -> Iterator[Running
             raise errors[0]
         yield beside
     finally:
-        beside.stop()
+        with suppress(RuntimeError):  # the test stopped it, and its loop is closed
+            beside.stop()
         thread.join(PATIENCE)
         assert not thread.is_alive(), "the server did not end"
     if errors:

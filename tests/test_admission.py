@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -65,15 +66,18 @@ def test_an_association_counts_until_it_is_closed() -> None:
 
 
 def test_what_negotiation_rejects_takes_no_place_and_keeps_its_reason() -> None:
-    admission: Admission[str] = Admission(Budget(associations=0))
-    admission.opened("a")
-    assert admission.requested("a", NO) is NO
+    admission: Admission[str] = Admission(Budget(associations=1))
+    for name in "ab":
+        admission.opened(name)
+        assert admission.requested(name, NO) is NO
     assert admission.associations == 0
 
 
 @pytest.mark.parametrize("proposed", [YES, NO])
 def test_who_is_rejected_and_does_not_close_makes_room_like_the_silent(proposed: Any) -> None:
-    admission: Admission[int] = Admission(Budget(associations=0, pending=2))
+    admission: Admission[int] = Admission(Budget(associations=1, pending=2))
+    admission.opened(-1)
+    admission.requested(-1, YES)
     cut = []
     for number in range(5):
         cut.append(admission.opened(number))
@@ -155,7 +159,22 @@ def test_the_default_budget_is_used() -> None:
     assert Admission[int]().budget == Budget()
 
 
-@given(st.lists(st.tuples(st.sampled_from(["open", "ask", "close"]), st.integers(0, 9))), st.integers(0, 3))
+@pytest.mark.parametrize("name", [each.name for each in fields(Budget)])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "many"])
+def test_a_budget_that_lets_nobody_in_is_none(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"Budget\.{name}: {value!r} is no number from 1 on"):
+        Budget(**{name: value})
+    assert getattr(Budget(**{name: 1}), name) == 1
+
+
+def test_of_its_numbers_only_those_per_address_may_be_left_out() -> None:
+    assert Budget(associations_per_address=None, pending_per_address=None) == Budget()
+    nothing: Any = None
+    with pytest.raises(ValueError, match="associations"):
+        Budget(associations=nothing)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open", "ask", "close"]), st.integers(0, 9))), st.integers(1, 3))
 def test_the_books_agree_with_a_plain_model(steps: list[tuple[str, int]], most: int) -> None:
     admission: Admission[int] = Admission(Budget(associations=most, pending=most + 1))
     pending: list[int] = []
@@ -177,6 +196,7 @@ def test_the_books_agree_with_a_plain_model(steps: list[tuple[str, int]], most: 
             established.discard(who)
             pending = [each for each in pending if each != who]
         assert (admission.pending, admission.associations) == (len(pending), len(established))
+        assert admission.unserved == tuple(pending)
         assert admission.associations <= most
 
 
@@ -244,6 +264,7 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         assert self.admission.pending == len(self.waiting)
+        assert self.admission.unserved == tuple(self.waiting)
         assert self.admission.associations == len(self.let_in) <= self.budget.associations
         assert max(Counter(self.hosts[each] for each in self.let_in).values(), default=0) <= 2
         # Who is refused after all is pending above that budget, but the two together are never exceeded.

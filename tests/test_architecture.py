@@ -39,7 +39,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("sansdimse.services",),
     ("sansdimse.association",),
     ("sansdimse",),  # the core's flat list of names ends at association
-    ("sansdimse.dataset", "sansdimse.part10", "sansdimse.transcode", "sansdimse.matching", "sansdimse.admission"),
+    ("sansdimse.dataset", "sansdimse.part10", "sansdimse.transcode", "sansdimse.admission"),
+    ("sansdimse.matching",),
+    ("sansdimse.service_classes",),
     ("sansdimse.peer",),
     ("sansdimse.replay",),
     ("sansdimse.testing",),

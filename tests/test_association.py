@@ -67,8 +67,10 @@ from sansdimse.events import (
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind, Side
 from sansdimse.profile import LENIENT, STRICT
+from sansdimse.services.retrieve import GetSCP, MoveSCP
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.machine import Turn
 from sansdimse.ul.negotiation import answer, propose
 from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, PDataTF
@@ -214,12 +216,22 @@ def test_bounded(conversation: Conversation) -> None:
     assert len(engine.unanswered) <= WINDOW.performed + LIMITS.operations_over_window + 1
     assert len(engine.outstanding) <= WINDOW.invoked
     assert len(engine._performer._held) <= LIMITS.operations_over_window + 1
-    held = sum(len(held.data) + len(getattr(held.event, "identifier", b"")) for held in engine._performer._held)
+    held = sum(len(held.data) + _told_with(held.event) for held in engine._performer._held)
+    assert held == engine._performer._held_bytes or engine.state is not State.STA6
     assert held <= LIMITS.held_data + LIMITS.identifier
+    for operation in run.operations:
+        if isinstance(operation, GetSCP | MoveSCP):
+            counts = operation.suboperations
+            running = len(operation.outstanding) if isinstance(operation, GetSCP) else 0
+            assert counts.completed + counts.failed + counts.warning + running <= (counts.expected or 0)
     # Answers wait beside our own requests, and who may ask now gets an answer yet.
     assert len(engine._outbox._queue) <= 2 * LIMITS.queued_messages + WINDOW.performed + LIMITS.operations_over_window
     assert len(engine._assembler._command) <= LIMITS.command_set
     assert len(engine.deadlines()) <= len(Timer) + 2 * (WINDOW.invoked + len(engine.unanswered))
+
+
+def _told_with(event: Any) -> int:
+    return len(getattr(event, "identifier", None) or getattr(event, "data_set", None) or b"")
 
 
 @few
@@ -240,6 +252,40 @@ def cause(event: Any) -> tuple[int, int, Code]:
     assert not aborted.by_peer
     assert aborted.cause is not None
     return aborted.source, aborted.reason, aborted.cause.code
+
+
+@few
+@given(conversations, st.integers(1, 5))
+def test_in_turns_the_same_comes_about(conversation: Conversation, steps: int) -> None:
+    at_once = Run(conversation)
+    turns = []
+
+    def in_turns(self: Association) -> Any:
+        while (event := next_event(self, Turn(steps))) is None:
+            turns.append(self)
+        return event
+
+    next_event = Association.next_event
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Association, "next_event", in_turns)
+        taken_in_turns = Run(conversation)
+    assert taken_in_turns.end.events == at_once.end.events
+    assert taken_in_turns.states == at_once.states
+    assert taken_in_turns.end.sent == at_once.end.sent
+    assert taken_in_turns.engine.deadlines() == at_once.engine.deadlines()
+
+
+def test_what_is_told_of_nothing_takes_its_turns() -> None:
+    """A data set that nobody wants any more, in fragments of one byte."""
+    end = Scripted.established(acceptor())
+    [event] = end.send(store_rq())
+    event.operation.respond(0xA700)  # type: ignore[union-attr]
+    end.engine.receive_data(PDataTF((pdv(3, b"x", is_last=False),) * 1000).encode(), 0.0)
+    turns = 0
+    while end.engine.next_event(Turn(100)) is None:
+        turns += 1
+    assert turns == 10
+    assert end.engine.next_event() is NEED_DATA
 
 
 def test_two_of_us_talk_release_and_count() -> None:

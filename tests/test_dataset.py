@@ -21,7 +21,7 @@ from pydicom.uid import UID
 
 from sansdimse import dataset as module
 from sansdimse import uids
-from sansdimse.dataset import DatasetError, Instance, convert, decode, encode, instance_of, part10_header
+from sansdimse.dataset import DatasetError, Instance, convert, decode, encode, instance_of, part10_header, tag_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ILE, ELE = uids.IMPLICIT_VR_LITTLE_ENDIAN, uids.EXPLICIT_VR_LITTLE_ENDIAN
@@ -308,3 +308,9 @@ def test_dcmtk_converts_to_the_same_bytes(name: str, option: str, tmp_path: Path
     ours, theirs = instance_in(tmp_path / "ours again"), instance_in(tmp_path / "theirs")
     assert ours.transfer_syntax_uid == theirs.transfer_syntax_uid == syntax
     assert data_of(ours) == data_of(theirs)
+
+
+def test_a_keyword_has_a_tag() -> None:
+    assert tag_of("PatientID") == 0x00100020
+    with pytest.raises(KeyError, match="PatientsName"):
+        tag_of("PatientsName")

@@ -58,7 +58,7 @@ PAGES = [
 ]
 FENCE = re.compile(r"^(?:<!-- (?P<mark>\w+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-COMMANDS = ("echo", "store", "serve", "demo")
+COMMANDS = ("echo", "store", "find", "get", "move", "serve", "demo")
 
 
 @dataclass(frozen=True, slots=True)

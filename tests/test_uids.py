@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import uuid
 from pathlib import Path
 
@@ -182,3 +183,18 @@ def test_numbers_joined_by_dots_are_valid_and_a_leading_zero_never_is(components
     uid = ".".join(map(str, components))
     assert uids.is_valid(uid) == (len(uid) <= 64)
     assert not uids.is_valid("0" + uid)
+
+
+def test_well_known_instances_are_named_by_keyword() -> None:
+    theirs = {
+        re.sub("[^A-Z0-9]", "", entry[4].upper()): uid
+        for uid, entry in UID_dictionary.items()
+        if entry[1] == "Well-known SOP Instance" and not entry[3]
+    }
+    ours = {
+        name.replace("_", ""): value
+        for name, value in vars(uids).items()
+        if name.endswith(("_INSTANCE", "_PALETTE")) and isinstance(value, str)
+    }
+    assert ours == theirs
+    assert UID_dictionary[uids.STORAGE_SERVICE_CLASS][:2] == ("Storage Service Class", "Service Class")

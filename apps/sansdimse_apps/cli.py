@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from sansdimse import __version__
-from sansdimse_apps import demo, echo, serve, store
+from sansdimse_apps import demo, echo, find, get, move, serve, store
 from sansdimse_apps.outcomes import ExitCode
 from sansdimse_apps.output import close_output
 
 app = typer.Typer(
     name="sansdimse",
-    help="DICOM networking: ask, send, receive.",
+    help="DICOM networking: ask, send, fetch, receive.",
     epilog="Exit codes: 0 done, 2 usage, 3 network, 4 refused, 5 a failure status, 6 partly done. "
     "Each command has --help with an example.",
     add_completion=False,
@@ -34,6 +34,21 @@ app.command(
     short_help="Send DICOM files and folders to a server (C-STORE).",
     epilog="Example: sansdimse store pacs.example 11112 -aec PACS images/ more/scan.dcm",
 )(store.command)
+app.command(
+    "find",
+    short_help="Ask an archive or a worklist what it has (C-FIND).",
+    epilog="Example: sansdimse find pacs.example 11112 -aec PACS -k PatientName='DOE*' -k StudyInstanceUID",
+)(find.command)
+app.command(
+    "get",
+    short_help="Get instances from an archive into a folder (C-GET).",
+    epilog="Example: sansdimse get pacs.example 11112 -aec PACS -k StudyInstanceUID=1.2.3 --out images/",
+)(get.command)
+app.command(
+    "move",
+    short_help="Have an archive send instances elsewhere, or here (C-MOVE).",
+    epilog="Example: sansdimse move pacs.example 11112 -aec PACS -aem VIEWER -k StudyInstanceUID=1.2.3",
+)(move.command)
 app.command(
     "serve",
     short_help="Receive DICOM files into a folder.",

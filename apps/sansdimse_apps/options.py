@@ -13,6 +13,11 @@ from sansdimse.ul.items import LEAST_MAXIMUM_LENGTH
 from sansdimse.ul.parties import check_title
 
 
+def checked_title(given: str | None) -> str | None:
+    """A callback for an AE title (PS3.5 6.2); None is none."""
+    return None if given is None else _title(given)
+
+
 def _title(given: str) -> str:
     try:
         check_title(given, "the")
@@ -51,7 +56,7 @@ def _maximum_length(given: int) -> int:
 
 def ae_title_option(*names: str, text: str) -> object:
     """An option for an AE title, checked (PS3.5 6.2)."""
-    return typer.Option(*names, callback=_title, metavar="TITLE", help=text)
+    return typer.Option(*names, callback=checked_title, metavar="TITLE", help=text)
 
 
 Host: TypeAlias = Annotated[
@@ -112,3 +117,33 @@ ServerName: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object per line, for machines.")]
 Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Tell of everything, not only of trouble.")]
+
+Keys: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        "-k",
+        metavar="KEY[=VALUE]",
+        help="Ask for this: PatientName=DOE*, 0010,0010=DOE*, Sequence[0].Modality=CT; repeat it for more.",
+    ),
+]
+QueryFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--query", "-q", metavar="FILE", help="Keys from a DICOM file, or a data set in JSON."),
+]
+Level: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--level", "-L", metavar="LEVEL", help="PATIENT, STUDY, SERIES or IMAGE; else as the keys have it."),
+]
+PatientRoot: TypeAlias = Annotated[bool, typer.Option("--patient", "-P", help="In the Patient Root model.")]
+StudyRoot: TypeAlias = Annotated[bool, typer.Option("--study", "-S", help="In the Study Root model, as by default.")]
+PatientStudyOnly: TypeAlias = Annotated[
+    bool, typer.Option("--psonly", "-O", help="In the Patient/Study Only model, which is retired.")
+]
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--model", metavar="SOP_CLASS", help="In the model of this SOP class, by its keyword or UID."),
+]
+Relational: TypeAlias = Annotated[
+    bool, typer.Option("--relational", help="Propose to leave out unique keys of the levels above.")
+]

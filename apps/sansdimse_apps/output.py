@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, TextIO
 
 import typer
+from pydicom.datadict import keyword_for_tag
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from sansdimse import Outcome
 from sansdimse.deviations import escaped
@@ -43,6 +49,23 @@ class Output:
         """A line for people, on the standard output; nothing for machines."""
         if not self.as_json:
             self._write(printable(text), colour)
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], *, first: int = 1) -> None:
+        """A table for people, numbered from ``first``: as wide as it is, or one value a line where a terminal is not.
+
+        Values too long to be read are cut; machines have them whole.
+        """
+        if self.as_json:
+            return
+        cells = [[_cell(value) for value in row] for row in rows]
+        lines = _table(headings, cells, first)
+        stream: TextIO | None = sys.stdout
+        if stream is not None and stream.isatty():
+            width = shutil.get_terminal_size().columns
+            if any(Text(line).cell_len > width for line in lines):
+                lines = _list(headings, cells, first)
+        for line in lines:
+            self._write(line)
 
     def record(self, event: str, **fields: object) -> None:
         """An object for machines, on the standard output; nothing for people."""
@@ -86,6 +109,36 @@ class Output:
             text = typer.style(text, fg=colour)
         with self._lock, suppress(OSError):
             print(text, file=stream, flush=True)
+
+
+_LONGEST_CELL: Final = 200
+_NO_WIDTH: Final = 1_000_000  # wider than any line: nothing is folded
+
+
+def _cell(value: str) -> str:
+    return printable(value if len(value) <= _LONGEST_CELL else value[:_LONGEST_CELL] + "...")
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], first: int) -> list[str]:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("#", justify="right")
+    for heading in headings:
+        table.add_column(Text(heading), no_wrap=True)
+    for number, row in enumerate(rows, first):
+        table.add_row(str(number), *map(Text, row))
+    console = Console(file=io.StringIO(), width=_NO_WIDTH, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _list(headings: Sequence[str], rows: Sequence[Sequence[str]], first: int) -> list[str]:
+    width = max(map(len, headings), default=0)
+    lines = []
+    for number, row in enumerate(rows, first):
+        lines.append(f"match {number}")
+        lines += [f"  {heading:{width}}  {value}".rstrip() for heading, value in zip(headings, row, strict=True)]
+    return lines
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, object]:
@@ -138,6 +191,27 @@ def comment_of(answer: Answer | None) -> str | None:
     """The Error Comment (0000,0902) of a response, fit to be shown."""
     comment = getattr(answer.response, "error_comment", None) if answer is not None else None
     return escaped(comment) if comment else None
+
+
+def answer_fields(answer: Answer | None) -> dict[str, object]:
+    """A final response for machines; all None if there was none."""
+    return {
+        "status": None if answer is None else int(answer),
+        "text": None if answer is None else str(answer),
+        "comment": comment_of(answer),
+        "offending_elements": [f"{tag:08X}" for tag in _offending(answer)],
+    }
+
+
+def described(answer: Answer) -> str:
+    """A final response for people: what it is, what the peer says of it, and which elements it names."""
+    comment, tags = comment_of(answer), _offending(answer)
+    named = ", ".join(f"{keyword_for_tag(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})".strip() for tag in tags[:5])
+    return f"{answer}" + (f": {comment}" if comment else "") + (f"; it names {named}" if named else "")
+
+
+def _offending(answer: Answer | None) -> tuple[int, ...]:
+    return () if answer is None else tuple(getattr(answer.response, "offending_element", None) or ())
 
 
 def finish(output: Output, work: Callable[[], ExitCode]) -> NoReturn:

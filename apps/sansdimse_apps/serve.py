@@ -18,6 +18,7 @@ from sansdimse import SUCCESS, VERIFICATION, AsynchronousOperationsWindow, Limit
 from sansdimse.admission import Budget
 from sansdimse.deviations import escaped
 from sansdimse.dimse.status import DUPLICATE_SOP_INSTANCE, OUT_OF_RESOURCES
+from sansdimse.peer import scp
 from sansdimse.peer.host import IDLE
 from sansdimse.peer.watch import AssociationEnded, ConnectionCut, Occurrence, OperationEnded
 from sansdimse.services.sop_classes import STANDARD
@@ -36,7 +37,7 @@ from sansdimse_apps.options import (
 from sansdimse_apps.outcomes import CommandError, ExitCode
 from sansdimse_apps.output import GOOD, Output, association_fields, finish, operation_fields
 from sansdimse_apps.tls import server_tls
-from sansdimse_files import received_file, sweep
+from sansdimse_files import async_received_file, received_file, sweep
 from sansdimse_socket import Failure, Store, serve
 
 
@@ -143,7 +144,7 @@ def command(
 
     def work() -> ExitCode:
         tls = server_tls(tls_cert, tls_key, tls_ca, require_client=require_client_cert)
-        service = StoreInFolder(_ready(folder, output), output, exists=exists, fsync=fsync)
+        service = StoreInFolder(ready_folder(folder, output), output, exists=exists, fsync=fsync)
         with _stop_signals() as stopped, ExitStack() as stack:
             listening = serve(
                 host,
@@ -168,7 +169,7 @@ def command(
             try:
                 server = stack.enter_context(listening)
             except OSError as error:
-                raise _cannot_listen(host, port, error) from error
+                raise cannot_listen(host, port, error) from error
             where, how = str(folder), ", with TLS" if tls else ""
             output.record(
                 "listening", host=server.host, port=server.port, ae_title=ae_title, folder=where, tls=tls is not None
@@ -185,55 +186,100 @@ def command(
 
 
 class StoreInFolder:
-    """The service: each instance into its file, told when it is there."""
+    """The service: each instance into its file, told when it is there.
 
-    def __init__(self, folder: Path, output: Output, *, exists: Exists, fsync: bool) -> None:
+    ``quiet`` tells people only of trouble; ``sender`` is who sends, if that is not who calls.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        output: Output,
+        *,
+        exists: Exists,
+        fsync: bool,
+        quiet: bool = False,
+        sender: str | None = None,
+    ) -> None:
         self._folder = folder
         self._output = output
         self._exists = exists
         self._fsync = fsync
+        self._quiet = quiet
+        self._sender = sender
         self._lock = threading.Lock()
         self.stored = 0
         """Instances stored so far."""
+        self.bytes = 0
+        """Of their files."""
+        self.refused = 0
+        """Instances that were not."""
 
     def c_store(self, store: Store) -> Status:
         """Store one instance; the answer comes when its file has its name."""
-        try:
+        with self._refusing(store):
             with received_file(store, self._folder, exists=self._exists.value, fsync=self._fsync) as file:
                 pass
+            path = file.commit()
+        return self._told(store, path)
+
+    async def c_store_async(self, store: scp.Store) -> Status:
+        """The same on an event loop."""
+        with self._refusing(store):
+            async with async_received_file(store, self._folder, exists=self._exists.value, fsync=self._fsync) as file:
+                pass
+            path = file.commit()
+        return self._told(store, path)
+
+    @contextmanager
+    def _refusing(self, store: Store | scp.Store) -> Iterator[None]:
+        """What keeps an instance from its file is counted, told and answered."""
+        try:
+            yield
         except FileExistsError as error:
+            self._count_refused()
             raise Failure(DUPLICATE_SOP_INSTANCE, "there is such an instance already") from error
         except Failure as failure:
             raise self._refused(store, failure) from failure
         except OSError as error:
             why = f"cannot be stored: {error.strerror or error}"
             raise self._refused(store, Failure(OUT_OF_RESOURCES, why[:64])) from error
-        path = file.commit()
+
+    def _told(self, store: Store | scp.Store, path: Path) -> Status:
+        """Count and tell that an instance is in its file."""
         size = path.stat().st_size
         with self._lock:
             self.stored += 1
+            self.bytes += size
         info = store.association
+        sender = escaped(self._sender or info.calling_ae_title)
         sop_class, syntax = STANDARD.name_of(store.sop_class_uid), STANDARD.name_of(store.transfer_syntax_uid)
         self._output.record(
             "stored",
             path=str(path),
             bytes=size,
-            calling=escaped(info.calling_ae_title),
+            calling=sender,
             address=info.address,
             sop_class_uid=escaped(store.sop_class_uid),
             sop_instance_uid=escaped(store.sop_instance_uid),
             transfer_syntax_uid=store.transfer_syntax_uid,
         )
-        self._output.line(
-            f"stored {path.name}, {size:,} bytes, {escaped(sop_class)}, {escaped(syntax)}, "
-            f"from {escaped(info.calling_ae_title)} at {info.address}"
-        )
+        if not self._quiet:
+            self._output.line(
+                f"stored {path.name}, {size:,} bytes, {escaped(sop_class)}, {escaped(syntax)}, "
+                f"from {sender} at {info.address}"
+            )
         return SUCCESS
 
-    def _refused(self, store: Store, failure: Failure) -> Failure:
+    def _count_refused(self) -> None:
+        with self._lock:
+            self.refused += 1
+
+    def _refused(self, store: Store | scp.Store, failure: Failure) -> Failure:
         """Tell who runs this server that an instance did not get into its folder."""
+        self._count_refused()
         text, info = str(failure), store.association
-        uid, calling = escaped(store.sop_instance_uid), escaped(info.calling_ae_title)
+        uid, calling = escaped(store.sop_instance_uid), escaped(self._sender or info.calling_ae_title)
         self._output.record("refused", sop_instance_uid=uid, text=text, calling=calling, address=info.address)
         self._output.note(f"refused {uid} from {calling} at {info.address}, into {self._folder}: {text}")
         return failure
@@ -249,14 +295,15 @@ class StoreInFolder:
                 deviations = "; ".join(map(str, ended.deviations))
                 odd = f"; it departed from the standard: {deviations}" if deviations else ""
                 who = fields["calling"] or "somebody"
-                self._output.line(f"association with {who} at {ended.address}: {ended.outcome}{odd}")
+                if not self._quiet:
+                    self._output.line(f"association with {who} at {ended.address}: {ended.outcome}{odd}")
             case ConnectionCut():
                 self._output.record("cut", address=occurrence.address, text=occurrence.why)
                 self._output.note(f"cut the connection of {occurrence.address}: {occurrence.why}")
 
 
-def _ready(folder: Path, output: Output) -> Path:
-    """The folder, made if it is not there, without what a killed server left in it."""
+def ready_folder(folder: Path, output: Output) -> Path:
+    """The folder, made if it is not there, without what a killed process left in it. Raises ``CommandError``."""
     try:
         folder.mkdir(exist_ok=True)
         removed = sweep(folder)
@@ -288,7 +335,8 @@ def _patience(acse: float, dimse: float) -> Limits:
     )
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> CommandError:
+def cannot_listen(host: str, port: int, error: OSError) -> CommandError:
+    """Why a port cannot be listened on."""
     advice = "--host takes an address of this computer; without it, all of them are listened on."
     if error.errno == errno.EADDRINUSE:
         advice = "Is another server running there? --port takes another port."

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 
+import sansdimse_asyncio
 from sansdimse import AsynchronousOperationsWindow, Limits, PresentationContext
-from sansdimse.peer.caller import LINGER
+from sansdimse.peer import scu
+from sansdimse.peer.caller import LINGER, AssociateOptions
 from sansdimse.peer.session import Report
 from sansdimse.peer.tap import Tap
 from sansdimse.peer.watch import Watch, unwatched
+from sansdimse.services.extended import Offers
 from sansdimse_socket import Peer, associate
 
 
@@ -38,24 +41,39 @@ class Target:
         self,
         contexts: Sequence[PresentationContext | str],
         *,
+        extended: Offers = (),
         report: Report = lambda error, where: None,
         tap: Tap | None = None,
         watch: Watch = unwatched,
     ) -> AbstractContextManager[Peer]:
         """Open an association with it: ``sansdimse_socket.associate``."""
-        return associate(
-            self.host,
-            self.port,
+        options = self._options(contexts, extended, report, watch)
+        return associate(self.host, self.port, tls=self.tls, server_name=self.server_name, tap=tap, **options)
+
+    def associate_async(
+        self,
+        contexts: Sequence[PresentationContext | str],
+        *,
+        extended: Offers = (),
+        report: Report = lambda error, where: None,
+        watch: Watch = unwatched,
+    ) -> AbstractAsyncContextManager[scu.Peer]:
+        """The same on an event loop, where one can wait for a signal besides: ``sansdimse_asyncio.associate``."""
+        options = self._options(contexts, extended, report, watch)
+        return sansdimse_asyncio.associate(self.host, self.port, tls=self.tls, server_name=self.server_name, **options)
+
+    def _options(
+        self, contexts: Sequence[PresentationContext | str], extended: Offers, report: Report, watch: Watch
+    ) -> AssociateOptions:
+        return AssociateOptions(
             calling=self.calling,
             called=self.called,
             contexts=contexts,
             maximum_length=self.maximum_length,
             window=AsynchronousOperationsWindow(self.window, 1) if self.window != 1 else None,
+            extended=extended,
             limits=self.limits,
-            tls=self.tls,
-            server_name=self.server_name,
             report=report,
-            tap=tap,
             watch=watch,
         )
 

@@ -7,30 +7,27 @@ threads, whose every step goes back to the loop by ``Link.block_on``.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 from sansdimse.dataset import Dataset
 from sansdimse.dimse.messages import Priority
-from sansdimse.peer import scu_find
+from sansdimse.errors import LocalProtocolError
+from sansdimse.peer import scu_find, scu_retrieve
+from sansdimse.peer.answer import Reply
 from sansdimse.peer.scu import Answer, Peer, S, Source
 from sansdimse.peer.scu_find import M
+from sansdimse.peer.scu_retrieve import Progress, Retrieved
 
 if TYPE_CHECKING:
-    from sansdimse.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ
     from sansdimse.outcome import Outcome
-    from sansdimse.peer import scp
-    from sansdimse.peer.conversation import Conversation
-    from sansdimse.peer.link import Link
     from sansdimse.peer.session import AssociationInfo
     from sansdimse.peer.watch import OperationOutcome
     from sansdimse.ul.agreement import NegotiatedContext
 
 T = TypeVar("T")
-V = TypeVar("V", bound="Conversation")
 
 Within = Callable[[float | None], AbstractContextManager[None]]
 """Bounds the waits in its context by so many seconds: ``TimeoutError`` then; None sets no bound."""
@@ -47,6 +44,31 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a coroutine on a blocking socket awaited something that only an event loop can give")
 
 
+class Run(Protocol):
+    """Runs a conversation to its end: ``run``, or from a worker thread ``Link.block_on``."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T:
+        """What it returns."""
+        ...
+
+
+@contextmanager
+def unbounded(seconds: float | None) -> Iterator[None]:
+    """The ``Within`` of a worker thread, which no deadline can interrupt. Raises ``LocalProtocolError`` for one."""
+    if seconds is not None:
+        raise LocalProtocolError("a deadline is for blocking sockets; on a loop, use its own time-outs")
+    yield
+
+
+async def _next(iterator: AsyncIterator[T]) -> T:
+    return await anext(iterator)
+
+
+async def next_of(iterator: AsyncIterator[T]) -> T | None:
+    """The next, or None after the last: a coroutine, which ``anext`` gives not."""
+    return await anext(iterator, None)
+
+
 class BlockingPeer:
     """``Peer`` for code that blocks; every method as there.
 
@@ -54,8 +76,9 @@ class BlockingPeer:
     had asked is given up (``Request.abandon``): the association stays usable if the peer answers in time.
     """
 
-    def __init__(self, peer: Peer, within: Within) -> None:
+    def __init__(self, peer: Peer, within: Within, run: Run = run) -> None:
         self._peer = peer
+        self._run = run
         self.within: Within = within
         """The same for several calls: ``with peer.within(5.0): ...``; the nearer of two counts."""
 
@@ -77,7 +100,7 @@ class BlockingPeer:
     def c_echo(self, *, deadline: float | None = None) -> Answer:
         """Ask whether the peer is there: ``Peer.c_echo``."""
         with self.within(deadline):
-            return run(self._peer.c_echo())
+            return self._run(self._peer.c_echo())
 
     def c_store(
         self,
@@ -91,7 +114,7 @@ class BlockingPeer:
         """Store one instance: ``Peer.c_store``. A deadline that passes in the middle of its data set aborts."""
         storing = self._peer.c_store(source, priority=priority, move_originator=move_originator, progress=progress)
         with self.within(deadline):
-            return run(storing)
+            return self._run(storing)
 
     @overload
     def c_find(
@@ -147,11 +170,11 @@ class BlockingPeer:
             sop_class_uid, query, raw=raw, transfer_syntax_uid=transfer_syntax_uid, priority=priority
         )
         with self.within(deadline):
-            matches = run(asking.__aenter__())
+            matches = self._run(asking.__aenter__())
         try:
-            yield Matches(matches, partial(self.within, deadline))
+            yield Matches(matches, partial(self.within, deadline), self._run)
         finally:
-            run(asking.__aexit__(None, None, None))
+            self._run(asking.__aexit__(None, None, None))
 
     def c_store_each(
         self,
@@ -166,39 +189,168 @@ class BlockingPeer:
         The deadline is for each result.
         """
         manager = self._peer.c_store_each(sources, priority=priority, progress=progress)
-        results = run(manager.__aenter__())
+        results = self._run(manager.__aenter__())
         try:
             while True:
                 try:
                     with self.within(deadline):
-                        result = run(anext(results))
+                        result = self._run(_next(results))
                 except StopAsyncIteration:
                     return
                 yield result
         finally:
-            run(manager.__aexit__(None, None, None))
+            self._run(manager.__aexit__(None, None, None))
+
+    @contextmanager
+    def c_get(
+        self,
+        sop_class_uid: str,
+        query: Dataset | bytes,
+        *,
+        store: Any = None,
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+        deadline: float | None = None,
+    ) -> Iterator[Retrieval]:
+        """Retrieve over this association: ``Peer.c_get``. The deadline is for each response."""
+        asking = self._peer.c_get(
+            sop_class_uid, query, store=store, transfer_syntax_uid=transfer_syntax_uid, priority=priority
+        )
+        with self._retrieving(asking, deadline) as retrieval:
+            yield retrieval
+
+    @contextmanager
+    def c_move(
+        self,
+        sop_class_uid: str,
+        query: Dataset | bytes,
+        destination: str,
+        *,
+        transfer_syntax_uid: str | None = None,
+        priority: int = Priority.MEDIUM,
+        deadline: float | None = None,
+    ) -> Iterator[Retrieval]:
+        """Have the peer store elsewhere: ``Peer.c_move``. The deadline is for each response."""
+        asking = self._peer.c_move(
+            sop_class_uid, query, destination, transfer_syntax_uid=transfer_syntax_uid, priority=priority
+        )
+        with self._retrieving(asking, deadline) as retrieval:
+            yield retrieval
+
+    @contextmanager
+    def _retrieving(
+        self, asking: AbstractAsyncContextManager[scu_retrieve.Retrieval], deadline: float | None
+    ) -> Iterator[Retrieval]:
+        with self.within(deadline):
+            retrieval = self._run(asking.__aenter__())
+        try:
+            yield Retrieval(retrieval, partial(self.within, deadline), self._run)
+        except BaseException as error:
+            self._run(asking.__aexit__(type(error), error, error.__traceback__))
+            if self._peer.outcome is None:
+                self._run(self._peer.session.link.flush())  # the C-CANCEL
+            raise
+        self._run(asking.__aexit__(None, None, None))
+
+    def n_event_report(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        event_type_id: int,
+        information: Dataset | bytes | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Report an event: ``Peer.n_event_report``."""
+        asking = self._peer.n_event_report(sop_class_uid, sop_instance_uid, event_type_id, information)
+        return self._asked(asking, deadline)
+
+    def n_get(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        attributes: Iterable[int | str] = (),
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Read attributes: ``Peer.n_get``."""
+        return self._asked(self._peer.n_get(sop_class_uid, sop_instance_uid, attributes), deadline)
+
+    def n_set(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        modifications: Dataset | bytes,
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Change attributes: ``Peer.n_set``."""
+        return self._asked(self._peer.n_set(sop_class_uid, sop_instance_uid, modifications), deadline)
+
+    def n_action(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        action_type_id: int,
+        information: Dataset | bytes | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Have something done: ``Peer.n_action``."""
+        asking = self._peer.n_action(sop_class_uid, sop_instance_uid, action_type_id, information)
+        return self._asked(asking, deadline)
+
+    def n_create(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str | None = None,
+        attributes: Dataset | bytes | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Create an instance: ``Peer.n_create``."""
+        return self._asked(self._peer.n_create(sop_class_uid, sop_instance_uid, attributes), deadline)
+
+    def n_delete(self, sop_class_uid: str, sop_instance_uid: str, *, deadline: float | None = None) -> Reply:
+        """Delete an instance: ``Peer.n_delete``."""
+        return self._asked(self._peer.n_delete(sop_class_uid, sop_instance_uid), deadline)
+
+    def _asked(self, asking: Coroutine[Any, Any, Reply], deadline: float | None) -> Reply:
+        with self.within(deadline):
+            return self._run(asking)
+
+    def serve(self, until: Callable[[], object] = lambda: False, *, deadline: float | None = None) -> None:
+        """Answer what the peer asks, until ``until`` is true or the association ends: ``Peer.serve``.
+
+        On a blocking socket nothing else does so between two methods; an N-EVENT-REPORT is waited for here.
+        """
+        with self.within(deadline):
+            self._run(self._peer.serve(until))
 
     def drained(self, *, deadline: float | None = None) -> tuple[OperationOutcome, ...]:
         """How the requests ended that were given up: ``Peer.drained``."""
         with self.within(deadline):
-            return run(self._peer.drained())
+            return self._run(self._peer.drained())
 
     def release(self, *, deadline: float | None = None) -> Outcome:
         """End the association in good order: ``Peer.release``."""
         with self.within(deadline):
-            return run(self._peer.release())
+            return self._run(self._peer.release())
 
     def abort(self) -> Outcome:
         """End the association at once: ``Peer.abort``."""
-        return run(self._peer.abort())
+        return self._run(self._peer.abort())
 
 
 class Matches(Generic[M]):
     """``scu_find.Matches`` for code that blocks: ``for`` over it gives the matches."""
 
-    def __init__(self, matches: scu_find.Matches[M], within: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, matches: scu_find.Matches[M], within: Callable[[], AbstractContextManager[None]], run: Run
+    ) -> None:
         self._matches = matches
         self._within = within
+        self._run = run
 
     @property
     def answer(self) -> Answer | None:
@@ -219,132 +371,52 @@ class Matches(Generic[M]):
 
     def __next__(self) -> M:
         with self._within():
-            match = run(anext(self._matches, None))
+            match = self._run(next_of(self._matches))
         if match is None:
             raise StopIteration
         return match
 
 
-class Facade(Generic[V]):
-    """What every request of the peer looks like to a handler that blocks: ``Conversation``."""
+class Retrieval:
+    """``scu_retrieve.Retrieval`` for code that blocks: ``for`` over it tells how far it is."""
 
-    def __init__(self, conversation: V, link: Link) -> None:
-        self._conversation = conversation
-        self._link = link
-
-    @property
-    def context(self) -> NegotiatedContext:
-        """The presentation context."""
-        return self._conversation.context
+    def __init__(
+        self, retrieval: scu_retrieve.Retrieval, within: Callable[[], AbstractContextManager[None]], run: Run
+    ) -> None:
+        self._retrieval = retrieval
+        self._within = within
+        self._run = run
 
     @property
-    def transfer_syntax_uid(self) -> str:
-        """The transfer syntax of data sets, theirs and ours."""
-        return self._conversation.transfer_syntax_uid
+    def progress(self) -> Progress:
+        """What the peer told last."""
+        return self._retrieval.progress
 
     @property
-    def association(self) -> AssociationInfo:
-        """Who asks."""
-        return self._conversation.association
+    def answer(self) -> Retrieved | None:
+        """The status that ended it, once it has."""
+        return self._retrieval.answer
 
     @property
-    def cancelled(self) -> bool:
-        """Whether nobody waits for the answer: after a C-CANCEL, or because the association ends, whoever ends it.
+    def is_over(self) -> bool:
+        """Whether the peer has told how it ended."""
+        return self._retrieval.is_over
 
-        A handler that takes long should ask now and then: it learns of it in no other way before it reads on, or
-        gives its next match.
-        """
-        self._link.look()
-        return self._conversation.cancelled
+    def cancel(self) -> None:
+        """Ask the peer to stop: ``scu_retrieve.Retrieval.cancel``. It is written at the next wait."""
+        self._retrieval.cancel()
 
-    def abort(self) -> None:
-        """End the association at once (PS3.8 7.3)."""
-        self._link.block_on(_abort(self._conversation))
+    def finished(self) -> Retrieved:
+        """Wait until it has ended; how: ``scu_retrieve.Retrieval.finished``."""
+        with self._within():
+            return self._run(self._retrieval.finished())
 
+    def __iter__(self) -> Iterator[Progress]:
+        return self
 
-class Echo(Facade["scp.Echo"]):
-    """``scp.Echo`` for a handler that blocks."""
-
-    @property
-    def request(self) -> CEchoRQ:
-        """The command set."""
-        return self._conversation.request
-
-
-class Find(Facade["scp.Find"]):
-    """``scp.Find`` for a handler that blocks."""
-
-    @property
-    def request(self) -> CFindRQ:
-        """The command set: priority and all."""
-        return self._conversation.request
-
-    @property
-    def sop_class_uid(self) -> str:
-        """The information model or service asked, as the peer gave it."""
-        return self._conversation.sop_class_uid
-
-    @property
-    def raw_identifier(self) -> bytes:
-        """The identifier as it came."""
-        return self._conversation.raw_identifier
-
-    @property
-    def identifier(self) -> Dataset:
-        """The identifier decoded: ``scp.Find.identifier``."""
-        return self._conversation.identifier
-
-
-class Store(Facade["scp.Store"]):
-    """``scp.Store`` for a handler that blocks: ``for`` over it gives the pieces."""
-
-    def __init__(self, store: scp.Store, link: Link) -> None:
-        super().__init__(store, link)
-        self._ahead: deque[bytes | memoryview] = deque()  # fetched, and not given yet
-
-    @property
-    def request(self) -> CStoreRQ:
-        """The command set: priority, move originator and all."""
-        return self._conversation.request
-
-    @property
-    def sop_class_uid(self) -> str:
-        """The instance's SOP class, as the peer gave it."""
-        return self._conversation.sop_class_uid
-
-    @property
-    def sop_instance_uid(self) -> str:
-        """The instance's UID as the peer gave it: check it before it becomes a name of anything."""
-        return self._conversation.sop_instance_uid
-
-    def part10_header(self) -> bytes:
-        """Preamble and file meta: ``scp.Store.part10_header``."""
-        return self._conversation.part10_header()
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        while True:
-            if not self._ahead:
-                self._ahead.extend(self.pieces())
-                if not self._ahead:
-                    return
-            yield self._ahead.popleft()
-
-    def pieces(self) -> list[bytes | memoryview]:
-        """The pieces that have arrived: ``scp.Store.pieces``. A hop to a loop costs more than a piece."""
-        if self._ahead:
-            pieces = list(self._ahead)
-            self._ahead.clear()
-            return pieces
-        return self._link.block_on(self._conversation.pieces())
-
-    def read(self) -> bytes:
-        """The whole data set, or what is left of it: ``scp.Store.read``."""
-        return b"".join(self)
-
-    def dataset(self) -> Dataset:
-        """The whole data set decoded: ``scp.Store.dataset``."""
-        return self._conversation.decoded(self.read())  # here, in the thread that is there to block
-
-
-async def _abort(conversation: Conversation) -> None:
-    conversation.abort()  # in the loop's thread: the engine is not for several
+    def __next__(self) -> Progress:
+        with self._within():
+            progress = self._run(next_of(self._retrieval))
+        if progress is None:
+            raise StopIteration
+        return progress

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, Required, TypedDict
 
 from sansdimse.association import Association
 from sansdimse.limits import Limits
 from sansdimse.peer import scp
 from sansdimse.peer.handlers import check_service
-from sansdimse.peer.session import Report, Session
+from sansdimse.peer.session import Associate, Report, Session, invents_none, opens_none
 from sansdimse.peer.watch import Watch, unwatched
 from sansdimse.profile import DEFAULT, Profile
-from sansdimse.ul.items import (
-    AsynchronousOperationsWindow,
-    CommonExtendedNegotiation,
-    ExtendedNegotiation,
-    UserIdentityRQ,
-)
+from sansdimse.services.extended import Offers, negotiations
+from sansdimse.services.sop_classes import STANDARD, SopClasses
+from sansdimse.ul.items import AsynchronousOperationsWindow, CommonExtendedNegotiation, UserIdentityRQ
 from sansdimse.ul.parties import MAXIMUM_LENGTH, PresentationContext, Requestor, WhenIdle
 
 if TYPE_CHECKING:
@@ -37,8 +33,10 @@ class CommonOptions(TypedDict, total=False):
     """Longest P-DATA-TF that we take, in bytes; 0 is unlimited. 128 KiB by default."""
     window: AsynchronousOperationsWindow | None
     """Operations at once, invoked by us and by the peer (PS3.7 D.3.3.3); 0 is unlimited. None proposes none: 1, 1."""
-    extended: tuple[ExtendedNegotiation, ...]
-    common_extended: tuple[CommonExtendedNegotiation, ...]
+    extended: Offers
+    """SOP class extended negotiation (PS3.7 D.3.3.5): values by SOP class (see ``sansdimse.services.extended``)."""
+    common_extended: Sequence[CommonExtendedNegotiation]
+    """PS3.7 D.3.3.6; ``sansdimse.services.common_extended`` makes them for storage SOP classes."""
     user_identity: UserIdentityRQ | None
     """PS3.7 D.3.3.7; send it over TLS only."""
     service: object | None
@@ -53,6 +51,10 @@ class CommonOptions(TypedDict, total=False):
     """Told of errors in handlers; a logger named ``sansdimse`` by default."""
     watch: Watch
     """Told of what happens on the association; see ``sansdimse.peer.watch``."""
+    new_uid: Callable[[], str]
+    """Names instances that the peer creates without naming them (PS3.7 10.1.5.1.4); by default by ``2.25.`` UIDs."""
+    sop_classes: SopClasses
+    """The table of SOP classes, with private ones: ``STANDARD.with_private(...)``."""
 
 
 class AssociateOptions(CommonOptions, total=False):
@@ -83,14 +85,16 @@ class Caller:
         called: str = "ANY-SCP",
         maximum_length: int = MAXIMUM_LENGTH,
         window: AsynchronousOperationsWindow | None = None,
-        extended: tuple[ExtendedNegotiation, ...] = (),
-        common_extended: tuple[CommonExtendedNegotiation, ...] = (),
+        extended: Offers = (),
+        common_extended: Sequence[CommonExtendedNegotiation] = (),
         user_identity: UserIdentityRQ | None = None,
         service: object | None = None,
         when_idle: WhenIdle = WhenIdle.ABORT,
         limits: Limits | None = None,
         profile: Profile = DEFAULT,
         watch: Watch = unwatched,
+        new_uid: Callable[[], str] = invents_none,
+        sop_classes: SopClasses = STANDARD,
     ) -> None:
         config = Requestor(
             calling,
@@ -98,30 +102,42 @@ class Caller:
             contexts,
             maximum_length=maximum_length,
             window=window,
-            extended=extended,
-            common_extended=common_extended,
+            extended=negotiations(extended, sop_classes),
+            common_extended=tuple(common_extended),
             user_identity=user_identity,
             when_idle=when_idle,
             limits=limits or replace(Limits(), artim=LINGER),
             profile=profile,
         )
         if service is not None:
-            check_service(service, [each.abstract_syntax for each in config.presentation_contexts if each.scp])
-        self.engine = Association(config, now=now)
-        self._serve = None if service is None else partial(scp.serve, service)
+            # What a C-GET brings may have a handler of its own (``Peer.c_get``), which is looked for there.
+            served = [each.abstract_syntax for each in config.presentation_contexts if each.scp]
+            check_service(
+                service, [uid for uid in served if not sop_classes.serves(uid, "C-STORE")], sop_classes=sop_classes
+            )
+        self.engine = Association(config, now=now, sop_classes=sop_classes)
+        self._service = service
+        self._new_uid = new_uid
         self._report = report
         self._watch = watch
 
     def session(
-        self, link: Link, address: str, certificate: Callable[[], Certificate | None] = lambda: None
+        self,
+        link: Link,
+        address: str,
+        certificate: Callable[[], Certificate | None] = lambda: None,
+        associate: Associate = opens_none,
     ) -> Session:
-        """The session of the association, over this link."""
+        """The session of the association, over this link; ``associate`` opens another if the peer sends C-MOVE."""
         return Session(
             self.engine,
             link,
             address=address,
-            serve=self._serve,
+            serve=scp.serve,
+            service=self._service,
             certificate=certificate,
             report=self._report,
             watch=self._watch,
+            associate=associate,
+            new_uid=self._new_uid,
         )

@@ -10,29 +10,30 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sansdimse.dataset import Dataset
-from sansdimse.dimse.status import Status
-from sansdimse.services.sop_classes import STANDARD
+from sansdimse.dimse.status import SUCCESS, Status
+from sansdimse.service_classes.refused import Refused
+from sansdimse.services.servable import SERVICES
+from sansdimse.services.sop_classes import STANDARD, ServiceClass, SopClasses, invoked_by
+from sansdimse.services.statuses import meaning_for
 
-_METHODS: Final = {"C-ECHO": "c_echo", "C-STORE": "c_store", "C-FIND": "c_find"}
-"""The method of a service that each DIMSE service needs."""
+if TYPE_CHECKING:
+    from sansdimse.ul.agreement import NegotiatedContext
+
+METHODS: Final = {service: service.lower().replace("-", "_") for service in SERVICES.values()}
+"""The method of a service for each DIMSE service: ``c_echo`` to ``n_delete``."""
 
 _UNPRINTABLE: Final = re.compile(r"[^ -\[\]-~]")
 
 
-class Failure(Exception):
+class Failure(Refused):
     """Raise it in a handler to answer with this status and, if given, this Error Comment (0000,0902).
 
-    A warning may be told so too. ``offending_element`` are tags (0000,0901).
+    A warning may be told so too. ``offending_element`` are tags (0000,0901); of DIMSE-N there are ``error_id``
+    (0000,0903), ``attributes`` (0000,1005) and ``attribute_list``, the data set of the response, too.
     """
-
-    def __init__(self, status: int, comment: str | None = None, offending_element: tuple[int, ...] = ()) -> None:
-        super().__init__(f"{Status(status)}{': ' + comment if comment else ''}")
-        self.status = Status(status)
-        self.comment = comment
-        self.offending_element = offending_element
 
 
 class Service(Protocol):
@@ -42,18 +43,18 @@ class Service(Protocol):
     """
 
     def c_echo(self, echo: Any) -> Status | int | Awaitable[Status | int | None] | None:
-        """Verification: an ``async def`` gets ``scp.Echo``, a ``def`` gets ``blocking.Echo``.
+        """Verification: an ``async def`` gets ``scp.Echo``, a ``def`` gets ``blocking_scp.Echo``.
 
         Without this method every C-ECHO is answered with Success.
         """
         ...
 
     def c_store(self, store: Any) -> Status | int | Awaitable[Status | int]:
-        """Storage: an ``async def`` gets ``scp.Store``, a ``def`` gets ``blocking.Store``."""
+        """Storage: an ``async def`` gets ``scp.Store``, a ``def`` gets ``blocking_scp.Store``."""
         ...
 
     def c_find(self, find: Any) -> Any:
-        """Queries: an ``async def`` gets ``scp.Find``, a ``def`` gets ``blocking.Find``.
+        """Queries: an ``async def`` gets ``scp.Find``, a ``def`` gets ``blocking_scp.Find``.
 
         It gives the matches: as a generator, an async generator, or by returning an iterable of them. A match is a
         ``Dataset``, or ``bytes`` encoded in the transfer syntax of the context, and told with FF00; ``(0xFF01, match)``
@@ -62,31 +63,74 @@ class Service(Protocol):
         """
         ...
 
+    def c_get(self, get: Any) -> Any:
+        """Retrieval over this association: an ``async def`` gets ``scp_retrieve.Get``, a ``def`` its blocking form.
 
-def check_service(service: object, sop_classes: Iterable[str], *, any_storage: bool = False) -> None:
-    """Raise ``TypeError`` if a SOP class is offered that the service has no method for, or nobody could serve."""
+        It gives a number, then as many instances: a path, a ``Dataset`` or an ``Instance`` each, as a generator, an
+        async generator, or by returning an iterable. ``(status, instance)`` does the same; a status that is final ends
+        it, and so does to return one instead.
+        """
+        ...
+
+    def c_move(self, move: Any) -> Any:
+        """Retrieval over another association: as ``c_get``, and before the number the destination.
+
+        That is a ``Destination`` or ``(host, port)``, or a pair of it and contexts or options of ``associate``; None
+        is one that nobody knows (A801).
+        """
+        ...
+
+    def n_create(self, create: Any) -> Any:
+        """DIMSE-N: ``n_event_report``, ``n_get``, ``n_set``, ``n_action``, ``n_create`` and ``n_delete`` are alike.
+
+        An ``async def`` gets ``scp_normalized.Normalized``, a ``def`` its blocking form. It returns a status, or a
+        pair of it and the ``Dataset`` to send back.
+        """
+        ...
+
+
+def check_service(
+    service: object, offered: Iterable[str], *, any_storage: bool = False, sop_classes: SopClasses = STANDARD
+) -> None:
+    """Raise ``TypeError`` if a SOP class is offered that the service has no method for.
+
+    Of DIMSE-C each service of the SOP class needs its method; of DIMSE-N, where most are optional, one of them: what
+    has none is answered with 0211.
+    """
     if isinstance(service, type):
         raise TypeError(f"the service is the class {service.__name__}: give an instance, {service.__name__}(...)")
-    needed = {"c_store"} if any_storage else set()
-    for uid in sop_classes:
-        methods = _methods_for(uid, service)
-        if not methods:
-            raise TypeError(f"{STANDARD.name_of(uid)} cannot be served: what is served is {', '.join(_METHODS)}")
-        needed |= methods
-    missing = sorted(name for name in needed if not callable(getattr(service, name, None)) and name != "c_echo")
+    missing = {"c_store"} if any_storage and not _has(service, "c_store") else set()
+    for uid in offered:
+        missing |= _missing(uid, service, sop_classes)
     if missing:
-        raise TypeError(f"{type(service).__name__} offers SOP classes that need the method {', '.join(missing)}")
+        raise TypeError(
+            f"{type(service).__name__} offers SOP classes that need the method {', '.join(sorted(missing))}"
+        )
 
 
-def _methods_for(sop_class_uid: str, service: object) -> set[str]:
-    row = STANDARD.get(sop_class_uid)
+def _missing(sop_class_uid: str, service: object, sop_classes: SopClasses) -> set[str]:
+    row = sop_classes.get(sop_class_uid)
     if row is None:  # a private SOP class: it is served by what is there, and most are for storage
-        return {"c_find" if callable(getattr(service, "c_find", None)) and not _stores(service) else "c_store"}
-    return {_METHODS[service] for service in row.dimse_services if service in _METHODS}
+        return set() if any(_has(service, method) for method in METHODS.values()) else {"c_store"}
+    carried = sop_classes.stands_for(row.uid) if sop_classes.is_meta(row.uid) else (row.uid,)
+    performed = {each for uid in carried for each in _services(uid, sop_classes)}
+    needed = {METHODS[each] for each in performed if invoked_by(each) == "SCU"} - {"c_echo"}
+    missing = {method for method in needed if not _has(service, method)}
+    normalized = {method for method in needed if method.startswith("n_")}
+    if normalized - missing:
+        missing -= normalized
+    elif normalized:
+        missing = (missing - normalized) | {" or ".join(sorted(normalized))}
+    return missing
 
 
-def _stores(service: object) -> bool:
-    return callable(getattr(service, "c_store", None))
+def _services(sop_class_uid: str, sop_classes: SopClasses) -> frozenset[str]:
+    row = sop_classes.get(sop_class_uid)
+    return frozenset() if row is None else row.dimse_services
+
+
+def _has(service: object, method: str) -> bool:
+    return callable(getattr(service, method, None))
 
 
 def is_async(handler: object) -> bool:
@@ -112,18 +156,37 @@ class Reply(NamedTuple):
     comment: str | None = None
     offending: tuple[int, ...] = ()
     fault: Exception | None = None
+    error_id: int | None = None
+    attributes: tuple[int, ...] = ()
+    sop_instance_uid: str | None = None
+    data_set: Dataset | None = None
 
 
-def judged(returned: object, no_status: Status = NO_STATUS, not_a_status: Status = NOT_A_STATUS) -> Reply:
+def judged(
+    returned: object,
+    no_status: Status = NO_STATUS,
+    not_a_status: Status = NOT_A_STATUS,
+    *,
+    elements: frozenset[str] = frozenset({"Status", "ErrorComment", "OffendingElement"}),
+) -> Reply:
     """What a handler gave for a status, with the last two in the place of what is none.
 
-    A status is a number, a ``Failure``, or a data set with Status (0000,0900) and maybe Error Comment (0000,0902) and
-    Offending Element (0000,0901). Of other elements only the fault is told (PS3.7 Annex C).
+    A status is a number, a ``Failure``, or a data set with Status (0000,0900) and maybe other ``elements`` of the
+    response. Of those that it cannot have only the fault is told (PS3.7 Annex C).
     """
-    if isinstance(returned, Failure):
-        return Reply(returned.status, returned.comment, returned.offending_element)
+    if isinstance(returned, Refused):
+        return Reply(
+            returned.status,
+            returned.comment,
+            returned.offending_element,
+            None,
+            returned.error_id,
+            returned.attributes,
+            None,
+            returned.attribute_list,
+        )
     if isinstance(returned, Dataset):
-        return _judged_dataset(returned, no_status, not_a_status)
+        return _judged_dataset(returned, no_status, not_a_status, elements)
     status = status_of(returned)
     if status is None:
         return Reply(not_a_status, fault=TypeError(f"the handler returned {_shown(returned)}, no status"))
@@ -134,20 +197,30 @@ def _shown(returned: object) -> str:
     return repr(returned) if isinstance(returned, int | None) else type(returned).__name__
 
 
-def _judged_dataset(returned: Dataset, no_status: Status, not_a_status: Status) -> Reply:
+def _judged_dataset(returned: Dataset, no_status: Status, not_a_status: Status, elements: frozenset[str]) -> Reply:
     if "Status" not in returned:
         return Reply(no_status, fault=ValueError("a data set without Status (0000,0900) is no status"))
     status = status_of(returned.Status)
     if status is None:
         return Reply(not_a_status, fault=TypeError(f"Status (0000,0900) is {returned.Status!r}"))
-    offending = returned.get("OffendingElement") or ()
-    tags = (offending,) if isinstance(offending, int) else tuple(map(int, offending))
-    others = [element.name for element in returned if element.keyword not in _STATUS_KEYWORDS]
-    fault = ValueError(f"a status cannot have {', '.join(others)}") if others else None
-    return Reply(status, str(returned.get("ErrorComment") or "") or None, tags, fault)
+    others = [element.name for element in returned if element.keyword not in elements]
+    fault: Exception | None = ValueError(f"a status cannot have {', '.join(others)}") if others else None
+    error_id = returned.get("ErrorID") if "ErrorID" in elements else None
+    return Reply(
+        status,
+        str(returned.get("ErrorComment") or "") or None,
+        _tags(returned.get("OffendingElement")),
+        fault,
+        error_id if isinstance(error_id, int) else None,
+        _tags(returned.get("AttributeIdentifierList")) if "AttributeIdentifierList" in elements else (),
+        str(returned.get("AffectedSOPInstanceUID") or "") or None if "AffectedSOPInstanceUID" in elements else None,
+    )
 
 
-_STATUS_KEYWORDS: Final = frozenset({"Status", "ErrorComment", "OffendingElement"})
+def _tags(value: Any) -> tuple[int, ...]:
+    if not value and not isinstance(value, int):
+        return ()
+    return (int(value),) if isinstance(value, int) else tuple(map(int, value))
 
 
 def status_of(returned: object) -> Status | None:
@@ -160,3 +233,30 @@ def status_of(returned: object) -> Status | None:
 def fit_comment(comment: str | None) -> str | None:
     """What fits into an Error Comment: 64 characters of the default repertoire (PS3.7 Annex C, VR LO)."""
     return _UNPRINTABLE.sub("?", comment)[:64] if comment else None
+
+
+def checked(
+    reply: Reply,
+    context: NegotiatedContext,
+    dimse_service: str,
+    sop_classes: SopClasses,
+    action_type: int | None = None,
+) -> Reply:
+    """A final status that its service class does not know is told unchanged, and reported.
+
+    Of private service classes only their makers know the statuses. What is no final status at all cannot be told,
+    and that is reported where it fails.
+    """
+    uid = context.abstract_syntax
+    row = sop_classes.get(uid)
+    if reply.status == SUCCESS or reply.fault or row is None or row.service_class is ServiceClass.PRIVATE:
+        return reply
+    if status_of(reply.status) is None or not reply.status.is_final:
+        return reply
+    meaning = meaning_for(reply.status, uid, dimse_service, action_type=action_type, sop_classes=sop_classes)
+    asked = f"{dimse_service} of {row.service_class}"
+    if meaning and meaning.action_types and action_type not in (None, *meaning.action_types):
+        meaning, asked = None, f"{asked} with action type {action_type}"
+    if meaning:
+        return reply
+    return reply._replace(fault=ValueError(f"{reply.status} is no status of a {asked}"))

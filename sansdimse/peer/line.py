@@ -1,4 +1,4 @@
-"""Who waits for room in the window: first come, first served (PS3.7 D.3.3.3).
+"""Who waits for room, in the window and behind an open data set: first come, first served (PS3.7 D.3.3.3).
 
 Else one conversation with much to ask would keep all others waiting: it is there whenever a slot gets free.
 Only the first is woken when there is room, since with a thousand in the line to wake all costs a million looks.

@@ -68,6 +68,9 @@ class Job(Protocol):
 class Link(Protocol):
     """What a transport gives to the conversations of one association."""
 
+    nests: bool
+    """Whether a wait runs others inside itself, as a blocking socket's: then two cannot wait for each other."""
+
     def now(self) -> float:
         """The time, on the scale on which the engine is told it: conversations measure how long things take."""
         ...
@@ -92,7 +95,8 @@ class Link(Protocol):
         """Run a function that may block: in a bounded worker thread where there is a loop to keep free.
 
         Cancelled, it waits for the function's end all the same, since what that uses may be closed next; with
-        ``abandon_on_cancel``, for a handler of the user's, it lets the thread run on by itself.
+        ``abandon_on_cancel``, for a handler of the user's, it lets the thread run on by itself. Where threads are
+        bounded these have a bound of their own: that of a C-GET waits until the file that it gave was read.
         """
         ...
 

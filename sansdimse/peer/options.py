@@ -12,6 +12,7 @@ from typing import Any, Final
 from sansdimse.admission import Budget
 from sansdimse.limits import Limits
 from sansdimse.profile import Profile
+from sansdimse.services.sop_classes import SopClasses
 from sansdimse.ul.items import AsynchronousOperationsWindow, UserIdentityRQ
 from sansdimse.ul.parties import PresentationContext, WhenIdle
 
@@ -26,6 +27,7 @@ _KINDS: Final[dict[str, type]] = {
     "budget": Budget,
     "limits": Limits,
     "profile": Profile,
+    "sop_classes": SopClasses,
 }
 _SEVERAL: Final[dict[str, tuple[type, ...]]] = {
     "contexts": (str, PresentationContext),
@@ -34,7 +36,7 @@ _SEVERAL: Final[dict[str, tuple[type, ...]]] = {
     "allowed_addresses": (str,),
     "prefer": (str,),
 }
-_CALLED: Final = frozenset({"access", "report", "watch"})
+_CALLED: Final = frozenset({"access", "new_uid", "report", "watch"})
 _OPTIONAL: Final = frozenset({"window", "user_identity", "limits", "allowed_calling", "allowed_addresses", "access"})
 """Those of the above that may be None."""
 _ELSEWHERE: Final = frozenset(

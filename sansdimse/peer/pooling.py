@@ -52,7 +52,7 @@ class Pooled(Generic[P]):
 
     def __init__(self, peer: P) -> None:
         self.peer: P = peer
-        self.session: Session = (peer._peer if isinstance(peer, BlockingPeer) else peer)._session
+        self.session: Session = (peer._peer if isinstance(peer, BlockingPeer) else peer).session
 
     @property
     def alive(self) -> bool:

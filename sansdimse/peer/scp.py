@@ -6,22 +6,26 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sansdimse import dataset, events
-from sansdimse.dimse.status import CANNOT_UNDERSTAND, SUCCESS, Status, StatusCategory
+from sansdimse.dimse.status import CANNOT_UNDERSTAND, SUCCESS, UNRECOGNIZED_OPERATION, Status, StatusCategory
 from sansdimse.errors import LocalProtocolError
-from sansdimse.peer import blocking
+from sansdimse.peer import blocking_scp
 from sansdimse.peer.conversation import Conversation, report
-from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure, Reply, fit_comment, is_async, judged
+from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure, Reply, checked, fit_comment, is_async, judged
+from sansdimse.peer.inbox import TOO_LATE
 from sansdimse.peer.scp_find import Find, serve_find
-from sansdimse.peer.session import TOO_LATE
+from sansdimse.peer.scp_normalized import Normalized, serve_normalized
+from sansdimse.peer.scp_retrieve import Get, Move, serve_get, serve_move
+from sansdimse.service_classes.refused import Refused
 from sansdimse.services.storage import StoreSCP
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Dataset
     from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
-    from sansdimse.peer.session import Inbox, Requested, Session
+    from sansdimse.peer.inbox import Inbox
+    from sansdimse.peer.session import Requested, Session
     from sansdimse.services.verification import EchoSCP
 
-__all__ = ["NOT_A_STATUS", "UNDECODABLE", "UNHANDLED", "Echo", "Find", "Store", "serve"]
+__all__ = ["NOT_A_STATUS", "UNDECODABLE", "UNHANDLED", "Echo", "Find", "Get", "Move", "Normalized", "Store", "serve"]
 
 T = TypeVar("T")
 
@@ -145,12 +149,21 @@ class Store(Conversation):
 
 async def serve(service: object, session: Session, event: Requested) -> None:
     """The conversation for one request of the peer."""
-    if isinstance(event, events.EchoRequested):
-        await _serve_echo(service, session, event.operation)
-    elif isinstance(event, events.FindRequested):
-        await serve_find(service, session, event)
-    else:
-        await _serve_store(service, session, event.operation)
+    match event:
+        case events.EchoRequested():
+            await _serve_echo(service, session, event.operation)
+        case events.NormalizedRequested():
+            await serve_normalized(service, session, event)
+        case events.StoreRequested() if hasattr(service, "c_store"):
+            await _serve_store(service, session, event.operation)
+        case events.FindRequested() if hasattr(service, "c_find"):
+            await serve_find(service, session, event)
+        case events.GetRequested() if hasattr(service, "c_get"):
+            await serve_get(service, session, event)
+        case events.MoveRequested() if hasattr(service, "c_move"):
+            await serve_move(service, session, event)
+        case _:
+            session.refuse(event.operation, UNRECOGNIZED_OPERATION)
 
 
 async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> None:
@@ -158,15 +171,18 @@ async def _serve_echo(service: object, session: Session, operation: EchoSCP) -> 
     where = f"C-ECHO {operation.message_id}"
     answer = Reply(SUCCESS)
     handler = getattr(service, "c_echo", None)
+    echo = Echo(session, operation)
     if handler is not None:
-        echo = Echo(session, operation)
         try:
-            returned = await _ask(handler, echo if is_async(handler) else blocking.Echo(echo, session.link), session)
+            returned = await _ask(
+                handler, echo if is_async(handler) else blocking_scp.Echo(echo, session.link), session
+            )
             if returned is not None:
                 answer = judged(returned, SUCCESS, SUCCESS)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
             report(error, session, where)
     _respond(operation, answer, session, where, SUCCESS)
+    echo.answered(where)
 
 
 async def _serve_store(service: object, session: Session, operation: StoreSCP) -> None:
@@ -174,24 +190,26 @@ async def _serve_store(service: object, session: Session, operation: StoreSCP) -
     store = Store(session, operation, session.inbox(operation))
     try:
         handler: Any = getattr(service, "c_store")  # noqa: B009 - a service has the methods it provides
-        given: Any = store if is_async(handler) else blocking.Store(store, session.link)
+        given: Any = store if is_async(handler) else blocking_scp.Store(store, session.link)
         answer = judged(await _ask(handler, given, session), NO_STATUS, NOT_A_STATUS)
+        answer = checked(answer, operation.context, "C-STORE", session.engine.sop_classes)
         if answer.status.category is not StatusCategory.FAILURE:
             await store.drop_rest()
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         report(error, session, where)
         answer = Reply(UNHANDLED)
     _respond(operation, answer, session, where, NOT_A_STATUS)
+    store.answered(where)
 
 
 async def _ask(handler: Any, conversation: object, session: Session) -> object:
-    """What the handler returns, or raises as ``Failure``."""
+    """What the handler returns, or raises to refuse."""
     try:
         if is_async(handler):
             return await handler(conversation)
         return await session.link.call(handler, conversation, abandon_on_cancel=True)
-    except Failure as failure:
-        return failure
+    except Refused as refused:
+        return refused
 
 
 def _respond(operation: EchoSCP | StoreSCP, answer: Reply, session: Session, where: str, otherwise: Status) -> None:

@@ -14,19 +14,20 @@ from sansdimse import dataset
 from sansdimse.dataset import Dataset, DatasetError
 from sansdimse.dimse.status import CANCEL, PENDING, SUCCESS, Status
 from sansdimse.errors import LocalProtocolError
-from sansdimse.peer import blocking
-from sansdimse.peer.conversation import Conversation, report
+from sansdimse.peer import blocking_scp
+from sansdimse.peer.conversation import Identified, report
 from sansdimse.peer.handlers import (
     Failure,
     Reply,
+    checked,
     fit_comment,
     is_async,
     is_async_generator,
     judged,
 )
+from sansdimse.service_classes.refused import Refused
 from sansdimse.services.operation import encoded
-from sansdimse.services.sop_classes import STANDARD
-from sansdimse.services.statuses import meaning_of
+from sansdimse.services.sop_classes import ServiceClass
 
 if TYPE_CHECKING:
     from sansdimse.dimse.messages import CFindRQ
@@ -41,6 +42,11 @@ UNHANDLED: Final = Status(0xC311)
 UNENCODABLE: Final = Status(0xC312)
 """A match could not be encoded, or was empty."""
 
+SEVERAL_PATIENTS: Final = Status(0xC100)
+"""More than one match, where there may be one only (PS3.4 Q.2.1.1.4)."""
+
+_AT_ONCE: Final = 16
+"""Matches that go one by one, before any waits for another: who asked may have seen enough of the first few."""
 _MOST: Final = 32
 """Most matches a hop. They wait for one another, so no more than a peer can do without if the next takes long."""
 _MOST_BYTES: Final = 64 * 1024
@@ -51,16 +57,15 @@ _QUICK: Final = 0.002
 _ENCODED: Final = (bytes, bytearray, memoryview)
 
 
-class Find(Conversation):
+class Find(Identified):
     """A C-FIND of the peer (PS3.7 9.1.2)."""
 
+    SERVICE = "C-FIND"
+    UNDECODABLE = UNDECODABLE
     _operation: FindSCP
 
     def __init__(self, session: Session, operation: FindSCP, identifier: bytes) -> None:
-        super().__init__(session, operation)
-        self.raw_identifier = identifier
-        """The identifier as it came, in the transfer syntax of the context."""
-        self._identifier: Dataset | None = None
+        super().__init__(session, operation, identifier)
         self._level: str | None = None
 
     @property
@@ -68,35 +73,20 @@ class Find(Conversation):
         """The command set: priority and all."""
         return self._operation.request
 
-    @property
-    def sop_class_uid(self) -> str:
-        """The information model or service asked, as the peer gave it."""
-        return self._operation.request.affected_sop_class_uid or self.context.abstract_syntax
-
-    @property
-    def identifier(self) -> Dataset:
-        """The identifier decoded. Raises ``Failure`` (C310) if it cannot be."""
-        if self._identifier is None:
-            try:
-                self._identifier = dataset.decode(self.raw_identifier, self.transfer_syntax_uid)
-            except DatasetError as error:
-                raise Failure(UNDECODABLE, "Unable to decode the dataset") from error
-        return self._identifier
-
     def completed(self, match: Dataset) -> Dataset:
         """A match with what the service class wants in it and the handler left out (PS3.4 C.4.1.1.3.2).
 
         In the hierarchical models that is the Query/Retrieve Level, which is the request's, and the Retrieve AE
         Title, which is ours unless a media file-set is named.
         """
-        row = STANDARD.get(self.context.abstract_syntax)
+        row = self._session.engine.sop_classes.get(self.context.abstract_syntax)
         if row is None or not row.levels:
             return match
         missing = {}
         if "QueryRetrieveLevel" not in match and self._requested_level():
             missing["QueryRetrieveLevel"] = self._requested_level()
         if not any(keyword in match for keyword in ("RetrieveAETitle", "StorageMediaFileSetUID")):
-            missing["RetrieveAETitle"] = self._our_title()
+            missing["RetrieveAETitle"] = self.our_title
         if not missing:
             return match
         match = match[:]  # what the handler gave stays as it is
@@ -112,23 +102,19 @@ class Find(Conversation):
                 self._level = ""
         return self._level
 
-    def _our_title(self) -> str:
-        agreement = self._session.info().agreement
-        title = agreement.calling_ae_title if self._session.engine.is_requestor else agreement.called_ae_title
-        return title.strip()
-
 
 async def serve_find(service: object, session: Session, event: FindRequested) -> None:
     """The conversation for one C-FIND of the peer."""
     search = _Search(session, event)
     try:
         reply = await search.reply(service)
-    except Failure as failure:
-        reply = search.checked(judged(failure))
+    except Refused as refused:
+        reply = search.checked(judged(refused))
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         report(error, session, search.where)
         reply = Reply(UNHANDLED)
     search.finish(reply)
+    search.find.answered(search.where)
 
 
 class _Match(NamedTuple):
@@ -143,24 +129,36 @@ class _Search:
     def __init__(self, session: Session, event: FindRequested) -> None:
         self._session = session
         self._operation = event.operation
-        self._find = Find(session, event.operation, event.identifier)
-        self._hopped_at = session.link.now()
+        self.find = Find(session, event.operation, event.identifier)
+        self._hopped_at = self._written_at = session.link.now()
+        self._held = 0  # matches that are sent and perhaps not written
+        service_class = session.engine.sop_classes.service_class_of(self.find.context.abstract_syntax)
+        self._is_single = service_class is ServiceClass.RELEVANT_PATIENT_INFORMATION_QUERY
+        self._only: list[_Match] = []  # PS3.4 Q.2.1: at most one is told
         self.where = f"C-FIND {event.operation.message_id}"
 
     async def reply(self, service: object) -> Reply:
         """Send the matches; how it ended. Raises what the handler raises."""
         if self._operation.cancelled:
             return Reply(CANCEL)
+        reply = await self._found(service)
+        if len(self._only) > 1:
+            return Reply(SEVERAL_PATIENTS)
+        if self._only and reply.status == SUCCESS:
+            await self._send(self._only)
+        return reply
+
+    async def _found(self, service: object) -> Reply:
         link = self._session.link
         handler: Any = getattr(service, "c_find")  # noqa: B009 - a service has the methods it provides
         if is_async_generator(handler):
-            return await self._from_async(handler(self._find))
+            return await self._from_async(handler(self.find))
         if is_async(handler):
-            given = await handler(self._find)
+            given = await handler(self.find)
             if not isinstance(given, AsyncIterable):
                 return await link.call(self._from_iterable, given, abandon_on_cancel=True)
         else:
-            facade = blocking.Find(self._find, link)
+            facade = blocking_scp.Find(self.find, link)
             given = await link.call(self._from_blocking, handler, facade, abandon_on_cancel=True)
         return given if isinstance(given, Reply) else await self._from_async(given)
 
@@ -179,10 +177,7 @@ class _Search:
 
     def checked(self, reply: Reply) -> Reply:
         """A final status that its service class does not know is told unchanged, and reported."""
-        row = STANDARD.get(self._find.context.abstract_syntax)
-        if reply.fault or row is None or meaning_of(reply.status, row.service_class, "C-FIND"):
-            return reply
-        return reply._replace(fault=ValueError(f"{reply.status} is no status of a C-FIND of {row.service_class}"))
+        return checked(reply, self.find.context, "C-FIND", self._session.engine.sop_classes)
 
     # ------------------------------------------------------------ what the handler gives
 
@@ -193,7 +188,7 @@ class _Search:
                 match = self._prepared(item)
                 if isinstance(match, Reply):
                     return match
-                if not await self._send([match]):
+                if not await self._send([match], at_once=False):
                     return Reply(CANCEL)
             return Reply(SUCCESS)
         finally:
@@ -201,7 +196,7 @@ class _Search:
             if close is not None:
                 await close()
 
-    def _from_blocking(self, handler: Any, find: blocking.Find) -> Reply | AsyncIterable[object]:
+    def _from_blocking(self, handler: Any, find: blocking_scp.Find) -> Reply | AsyncIterable[object]:
         given = handler(find)
         return given if isinstance(given, AsyncIterable) else self._from_iterable(given)
 
@@ -267,7 +262,7 @@ class _Search:
             raise TypeError(f"a match is a Dataset or bytes, not {type(match).__name__}")
         if not len(match):
             raise DatasetError("a match is empty")
-        return encoded(dataset.encode(self._find.completed(match), self._find.transfer_syntax_uid))
+        return encoded(dataset.encode(self.find.completed(match), self.find.transfer_syntax_uid))
 
     # ------------------------------------------------------------ to the peer
 
@@ -283,19 +278,36 @@ class _Search:
         now = self._session.link.now()
         quick = now - self._hopped_at < _QUICK
         self._hopped_at = now
-        return min(2 * most, _MOST) if quick else 1
+        return min(2 * most, _MOST) if quick and self._operation.responses >= _AT_ONCE else 1
 
-    async def _send(self, matches: list[_Match]) -> bool:
-        """Send matches; False if nobody wants any more."""
+    async def _send(self, matches: list[_Match], *, at_once: bool = True) -> bool:
+        """Send matches, and see to it that they are written; False if nobody wants any more."""
+        if self._is_single and matches is not self._only:
+            self._only += matches  # a second one shows that none is the answer
+            return len(self._only) < 2 and not self.find.cancelled
         for match in matches:
             if match.fault is not None:
                 self._session.report(match.fault, self.where)
             if not await self._has_room():
                 return False
             self._operation.send_match(match.identifier, match.status)
-        if matches:
+        if matches and (at_once or not self._holds()):
             await self._session.link.flush()
-        return not self._find.cancelled
+            self._held, self._written_at = 0, self._session.link.now()
+        return not self.find.cancelled
+
+    def _holds(self) -> bool:
+        """Whether what a handler on the loop gave may wait for more: until it waits for anything, as it likely does."""
+        link = self._session.link
+        if link.nests or self._held == _MOST or link.now() - self._written_at >= _QUICK:
+            return False
+        if not self._held:
+            link.spawn(self._write())
+        self._held += 1
+        return True
+
+    async def _write(self) -> None:
+        self._session.link.kick()
 
     async def _has_room(self) -> bool:
         """Wait until a match may be sent; False if it is not wanted any more."""
@@ -304,8 +316,8 @@ class _Search:
             await session.link.flush()
             if self._waits:
                 await session.changed()  # they wait behind a data set of ours
-        return not self._find.cancelled
+        return not self.find.cancelled
 
     @property
     def _waits(self) -> bool:
-        return not (self._find.cancelled or self._operation.has_room)
+        return not (self.find.cancelled or self._operation.has_room)

@@ -10,7 +10,8 @@ from sansdimse.events import ResponseReceived
 from sansdimse.peer.answer import Answer
 
 if TYPE_CHECKING:
-    from sansdimse.peer.session import Inbox, Session
+    from sansdimse.peer.inbox import Inbox
+    from sansdimse.peer.session import Session
     from sansdimse.services.query import FindRequest
 
 M = TypeVar("M")

@@ -7,18 +7,21 @@ conversations share one association, and cancelling one leaves the others alone.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sansdimse import events
 from sansdimse.dimse.status import CANCEL, PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
 from sansdimse.errors import LocalProtocolError, ProtocolError
+from sansdimse.peer.inbox import Inbox
 from sansdimse.peer.ledger import Ledger
 from sansdimse.peer.line import Line
 from sansdimse.peer.watch import AssociationEnded, AssociationEstablished, Occurrence, Statistics, Watch, unwatched
 from sansdimse.services.query import FindSCP
+from sansdimse.services.retrieve import GetSCP, MoveSCP
+from sansdimse.ul.machine import Turn
 from sansdimse.ul.parties import WhenIdle
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ
 from sansdimse.ul.table import State
@@ -28,33 +31,44 @@ if TYPE_CHECKING:
     from sansdimse.association import Association
     from sansdimse.dimse.status import Status
     from sansdimse.outcome import Outcome
-    from sansdimse.peer.link import Job, Link, Signal
+    from sansdimse.peer.link import Destination, Job, Link, Signal
+    from sansdimse.peer.scu import Peer
+    from sansdimse.services.normalized import NormalizedSCP
     from sansdimse.services.operation import Performed, Request
     from sansdimse.services.storage import StoreSCP
     from sansdimse.services.verification import EchoSCP
     from sansdimse.ul.agreement import Agreement
     from sansdimse.ul.items import UserIdentityRQ
 
+    Served = EchoSCP | StoreSCP | FindSCP | GetSCP | MoveSCP | NormalizedSCP
+
 Conversation = Coroutine[Any, Any, None]
-Requested = events.EchoRequested | events.StoreRequested | events.FindRequested
-Serve = Callable[["Session", Requested], Conversation]
-"""How the conversation for a request is made."""
+Requested = (
+    events.EchoRequested
+    | events.StoreRequested
+    | events.FindRequested
+    | events.GetRequested
+    | events.MoveRequested
+    | events.NormalizedRequested
+)
+Serve = Callable[[object, "Session", Requested], Conversation]
+"""How the conversation of a service for a request is made."""
 Decide = Callable[["Session"], Awaitable[AAssociateAC | AAssociateRJ]]
 """What to answer to an association request; it may take its time, within ``Limits.local_answer``."""
 Report = Callable[[BaseException, str], object]
 """Told of what goes wrong in handlers: the error, and in whose request."""
-
-_INBOX_BYTES: Final = 1 << 20
-"""Bytes of data set pieces in an inbox above which reading stops: four reads of 256 KiB."""
-
-_PIECE_COST: Final = 256
-"""Bytes that a piece takes besides its own: a peer may send its data set in pieces of one byte."""
+Associate = Callable[["Destination", Mapping[str, Any]], AbstractAsyncContextManager["Peer"]]
+"""Opens another association, with options of ``associate``; leaving releases it."""
 
 
-_RESPONSE_COST: Final = 1024
-"""Bytes that a response takes besides its identifier, with the values that hold it."""
+def opens_none(destination: Destination, options: Mapping[str, Any]) -> AbstractAsyncContextManager[Peer]:
+    """The ``Associate`` of a transport that has none."""
+    raise LocalProtocolError(f"this transport opens no association with {destination}")
 
-TOO_LATE: Final = "this request is over: what it brings is told within its handler, or its block, and not later"
+
+def invents_none() -> str:
+    """The source of UIDs of who gave none."""
+    raise LocalProtocolError("there is no source of UIDs to name an instance by")
 
 
 class AssociationLost(ProtocolError):
@@ -89,75 +103,8 @@ class AssociationInfo:
     """The peer's, as TLS verified it."""
 
 
-class Inbox:
-    """The events of one operation, or of several, that wait for their conversation."""
-
-    __slots__ = ("_session", "events", "is_closed", "signal", "size")
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.events: deque[events.Event] = deque()
-        self.size = 0
-        self.signal: Signal | None = None
-        self.is_closed = False
-        """Whether nobody is to take anything any more."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more should be read before something was taken."""
-        return self.size >= _INBOX_BYTES
-
-    def put(self, event: events.Event) -> None:
-        """Put an event in and wake whoever waits."""
-        self.events.append(event)
-        was_full = self.is_full
-        self.size += _cost(event)
-        self._session.full += self.is_full and not was_full
-        self.wake()
-
-    def clear(self) -> None:
-        """Nobody takes what is in it."""
-        self.events.clear()
-        self.size = 0
-
-    def wake(self) -> None:
-        """Wake whoever waits."""
-        if self.signal is not None:
-            self.signal.set()
-
-    async def get(self) -> events.Event:
-        """The next event. Raises ``AssociationLost`` when none will come any more, ``LocalProtocolError`` if closed."""
-        while self.is_closed or (event := self.take()) is None:
-            self._session.check_alive()
-            if self.is_closed:
-                raise LocalProtocolError(TOO_LATE)
-            self.signal = self._session.link.signal()
-            await self.signal.wait()
-        return event
-
-    def take(self) -> events.Event | None:
-        """The next event if there is one."""
-        if not self.events:
-            return None
-        event = self.events.popleft()
-        was_full = self.is_full
-        self.size -= _cost(event)
-        if was_full and not self.is_full:
-            self._session.full -= 1
-            self._session.link.kick()
-        return event
-
-
-def _cost(event: events.Event) -> int:
-    if isinstance(event, events.DatasetReceived):
-        return len(event.data) + _PIECE_COST
-    if isinstance(event, events.ResponseReceived):
-        return len(event.identifier or b"") + _RESPONSE_COST
-    return 0
-
-
 class Session:
-    """One association with its conversations. ``serve`` is how a conversation for a request is made."""
+    """One association with its conversations; ``serve`` makes those of ``service``, which answers the peer."""
 
     def __init__(
         self,
@@ -166,10 +113,13 @@ class Session:
         *,
         address: str = "",
         serve: Serve | None = None,
+        service: object | None = None,
         decide: Decide | None = None,
         certificate: Callable[[], Certificate | None] = lambda: None,
         report: Report = lambda error, where: None,
         watch: Watch = unwatched,
+        associate: Associate = opens_none,
+        new_uid: Callable[[], str] = invents_none,
     ) -> None:
         self.engine = engine
         self.link = link
@@ -177,18 +127,27 @@ class Session:
         self.report = report
         self.certificate = certificate
         """The peer's certificate, once TLS has verified it."""
+        self.associate = associate
+        """How another association is opened: a C-MOVE's."""
+        self.new_uid = new_uid
+        """What a SOP instance is named by that the peer leaves to us to name (PS3.7 10.1.5.1.4)."""
         self.ledger = Ledger(self)
         """What became of each operation."""
         self._watch = watch
         self._opened_at = engine.now
         self._info: AssociationInfo | None = None
         self._serve = serve
+        self.service = service
+        """Whose methods answer the peer; None: nobody's."""
+        self._is_storing = False
         self._decide = decide or _as_negotiated
         self._inboxes: dict[Request | Performed, Inbox] = {}
         self.full = 0
         """How many inboxes are full; kept, since a peer may have thousands of requests outstanding."""
+        self.behind = False
+        """Whether there is more to take when others have had their turn: see ``pump_some``."""
         self._jobs: dict[Performed, Job] = {}
-        self._begun: set[Performed] = set()  # whose conversations run
+        self._begun: dict[Performed, Callable[[], object] | None] = {}  # conversations that run: what a C-CANCEL does
         self._answering: Job | None = None
         self._waiting: list[Signal] = []  # for anything about the association as a whole to change
         self.line = Line(engine)
@@ -200,22 +159,36 @@ class Session:
 
     @property
     def stalled(self) -> bool:
-        """Whether to read no more for now: an inbox is full, or the peer asks and does not take the answers."""
-        return self.full > 0 or self.engine.bytes_unsent > self.engine.limits.output
+        """Whether to read no more for now: we are behind, an inbox is full, or the peer does not take its answers."""
+        return self.behind or self.full > 0 or self.engine.bytes_unsent > self.engine.limits.output
 
-    def pump(self) -> None:
+    def pump(self, turn: Turn | None = None) -> None:
         """Take events until there are no more, the end, or an inbox is full.
 
         A deadline that came is let pass even then: what was read already goes into the inbox, and a
         transport that reads no more while ``stalled`` adds nothing to it.
         """
+        self.behind = False
         while not self.ended and (self.engine.timeout_pending or self.full <= 0):
-            event = self.engine.next_event()
+            event = self.engine.next_event(turn)
+            if event is None:
+                self.behind = True
+                break
             if event is events.NEED_DATA:
                 break
             self._route(event)
         if self.ledger.settle():  # perhaps an abandoned one, whose answer is no event
             self._changed()
+        else:
+            self.line.look()  # what waited behind a data set may have left, without an event
+
+    def pump_some(self) -> None:
+        """The same where one thread drives several: no more than others can wait for, and nothing while ``behind``.
+
+        Then let the others have their turn, set ``behind`` to False, and call it again.
+        """
+        if not self.behind:
+            self.pump(Turn())
 
     # ------------------------------------------------------------ for conversations
 
@@ -285,7 +258,7 @@ class Session:
             await self.changed()
 
     async def room(self) -> None:
-        """Return when a request may be invoked within the window negotiated (PS3.7 D.3.3.3): invoke it at once.
+        """Return when a request may be invoked, for the window (PS3.7 D.3.3.3) and what waits already: do so at once.
 
         First come, first served, so that one conversation with much to ask does not keep the others waiting.
         """
@@ -310,6 +283,27 @@ class Session:
             raise RuntimeError("an association ended without an outcome")
         return outcome
 
+    @asynccontextmanager
+    async def storing(self, handler: Any) -> AsyncIterator[None]:
+        """While in here the peer's C-STOREs go to this handler; None: to the service.
+
+        Raises ``TypeError`` if there is neither, ``LocalProtocolError`` if others are in here: nothing in a C-STORE
+        says whose C-GET it is of.
+        """
+        if self._is_storing:
+            raise LocalProtocolError("another C-GET of ours is not over: its C-STOREs and ours could not be told apart")
+        before = self.service
+        if handler is None and not callable(getattr(before, "c_store", None)):
+            raise TypeError("nobody stores what comes: give c_get a handler with store=, or associate a service")
+        self._is_storing = True
+        if handler is not None:
+            self.service = _Storing(handler, before)
+        try:
+            yield
+        finally:
+            self._is_storing = False
+            self.service = before
+
     def abort(self) -> None:
         """End the association at once (PS3.8 7.3); whoever waits for something on it is told."""
         self.engine.abort()
@@ -329,18 +323,8 @@ class Session:
         match event:
             case events.DatasetReceived() | events.ResponseReceived() | events.SendingAllowed():
                 self._deliver(event.operation, event)
-            case events.EchoRequested() | events.StoreRequested() | events.FindRequested() if self._serve is not None:
-                self.open_inbox(event.operation)
-                self._jobs[event.operation] = self.link.spawn(self._converse(self._serve, event))
-            case events.EchoRequested() | events.StoreRequested() | events.FindRequested():
-                # Nobody serves here; the peer was not offered to, so this is for the record (PS3.7 C.5.6).
-                _end(event.operation, SOP_CLASS_NOT_SUPPORTED)
-            case events.CancelRequested() if event.operation in self._begun:
-                # Where the loop can: else the conversation sees it between two matches. One that has not begun must
-                # begin, or nobody would answer.
-                job = self._jobs.get(event.operation)
-                if job is not None:
-                    job.cancel()
+            case events.CancelRequested():
+                self._cancel(event.operation)
             case events.UnservableRequested() if event.operation.may_respond:
                 self.ledger.open(event.operation)
                 event.operation.respond()
@@ -352,27 +336,64 @@ class Session:
                 self._idle()
             case events.Ended():
                 self._end()
+            case _ if isinstance(event, Requested):
+                self._requested(event)
         if not isinstance(event, events.DatasetReceived):
             self._answer_release()
             self._changed()
+
+    def _requested(self, event: Requested) -> None:
+        if self._serve is None or self.service is None:
+            # Nobody serves here; the peer was not offered to, so this is for the record (PS3.7 C.5.6).
+            self.refuse(event.operation, SOP_CLASS_NOT_SUPPORTED)
+            return
+        self.open_inbox(event.operation)
+        self._jobs[event.operation] = self.link.spawn(self._converse(self._serve, self.service, event))
+
+    def on_cancel(self, operation: Performed, what: Callable[[], object] | None) -> None:
+        """What a C-CANCEL for it does; None: it cancels its conversation, where the loop can."""
+        self._begun[operation] = what
+
+    def _cancel(self, operation: Performed) -> None:
+        """A C-CANCEL came. Who does not notice at once sees it between two matches, or two instances.
+
+        A conversation that has not begun must begin, or nobody would answer.
+        """
+        if operation in self._begun:
+            job, what = self._jobs.get(operation), self._begun[operation]
+            if what is not None:
+                what()
+            elif job is not None:
+                job.cancel()
 
     def _deliver(self, operation: Request | Performed, event: events.Event) -> None:
         inbox = self._inboxes.get(operation)
         if inbox is not None:
             inbox.put(event)
 
-    async def _converse(self, serve: Serve, event: Requested) -> None:
+    async def _converse(self, serve: Serve, service: object, event: Requested) -> None:
         operation = event.operation
-        self._begun.add(operation)
+        self._begun[operation] = None
         try:
-            await serve(self, event)
+            await serve(service, self, event)
         finally:
             # Cancelled, but not by the association's end: the peer still waits.
-            _end(operation, CANCEL if operation.cancelled else PROCESSING_FAILURE)
-            self._begun.discard(operation)
+            self.refuse(operation, CANCEL if operation.cancelled else PROCESSING_FAILURE)
+            self._begun.pop(operation, None)
             self._jobs.pop(operation, None)
             self._answer_release()
             self.close_inbox(operation)
+
+    def refuse(self, operation: Served, status: Status) -> None:
+        """Answer with this status and nothing else, if an answer is owed."""
+        if operation.may_respond:
+            try:
+                if isinstance(operation, FindSCP | GetSCP | MoveSCP):
+                    operation.finish(status)
+                else:
+                    operation.respond(status)
+            except LocalProtocolError:  # its sub-operations run, and nobody waits for their answers any more
+                self.abort()
 
     async def _answer(self) -> None:
         answer: AAssociateAC | AAssociateRJ = AAssociateRJ(2, 1, 1)
@@ -460,10 +481,15 @@ class Session:
             inbox.wake()
 
 
-def _end(operation: EchoSCP | StoreSCP | FindSCP, status: Status) -> None:
-    """Answer with this status, if an answer is owed."""
-    if operation.may_respond:
-        (operation.finish if isinstance(operation, FindSCP) else operation.respond)(status)
+class _Storing:
+    """A service with another handler for C-STORE."""
+
+    def __init__(self, handler: Any, service: object) -> None:
+        self.c_store = handler
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
 
 
 async def _as_negotiated(session: Session) -> AAssociateAC | AAssociateRJ:

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sansdimse import events, uids
+from sansdimse import uids
 from sansdimse.dataset import Dataset, DatasetError, Instance, convert, instance_of
 from sansdimse.errors import LocalProtocolError
 from sansdimse.peer.answer import Answer
 from sansdimse.peer.link import PathLike
-from sansdimse.peer.session import AssociationLost, Inbox
-from sansdimse.services.sop_classes import STANDARD
-from sansdimse.services.storage import StoreRequest
+from sansdimse.peer.pipeline import Pipeline
+from sansdimse.peer.session import AssociationLost
 
 if TYPE_CHECKING:
-    from sansdimse.peer.line import Place
     from sansdimse.peer.session import Session
+    from sansdimse.services.storage import StoreRequest
     from sansdimse.ul.agreement import NegotiatedContext
 
 Path = str | PathLike
@@ -47,7 +46,7 @@ class Storer:
     """What a store is made of, from opening its source to the last byte of its data set."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self._engine = session.engine
 
     def opened(self, source: Source) -> AbstractContextManager[Instance]:
@@ -58,7 +57,7 @@ class Storer:
             return nullcontext(instance_of(source))
         if not isinstance(source, str) and not hasattr(source, "__fspath__"):
             raise TypeError(f"what is stored is a path, a Dataset or an Instance, not {_a(source)}")
-        return self._session.link.open_instance(source)
+        return self.session.link.open_instance(source)
 
     async def fitting(self, instance: Instance) -> tuple[Instance, NegotiatedContext]:
         """The context to send an instance on, and the instance in its transfer syntax (PS3.5 10.1).
@@ -77,14 +76,15 @@ class Storer:
             for wanted in uids.UNCOMPRESSED:
                 for context in usable:
                     if context.transfer_syntax == wanted:
-                        return await self._session.link.call(convert, instance, wanted), context
+                        return await self.session.link.call(convert, instance, wanted), context
         raise LocalProtocolError(self._no_context(instance, usable))
 
     def _no_context(self, instance: Instance, usable: list[NegotiatedContext]) -> str:
-        name = STANDARD.name_of(instance.sop_class_uid)
-        syntax = STANDARD.name_of(instance.transfer_syntax_uid)
+        names = self._engine.sop_classes
+        name = names.name_of(instance.sop_class_uid)
+        syntax = names.name_of(instance.transfer_syntax_uid)
         if usable:
-            would_do = ", ".join(dict.fromkeys(STANDARD.name_of(context.transfer_syntax or "") for context in usable))
+            would_do = ", ".join(dict.fromkeys(names.name_of(context.transfer_syntax or "") for context in usable))
             return f"{name} in {syntax} cannot be sent to this peer, which takes it in: {would_do}"
         proposed = [c for c in self._engine.contexts if c.abstract_syntax == instance.sop_class_uid]
         if not proposed:
@@ -118,7 +118,7 @@ class Storer:
 
         Returns early if the peer has refused the rest. What fails in the middle leaves the data set open.
         """
-        link = self._session.link
+        link = self.session.link
         sent = 0
         with closing(_cut(instance.pieces(), self._piece_size())) as pieces:
             while True:
@@ -126,7 +126,7 @@ class Storer:
                 while not (operation.may_send or operation.over):
                     await event()
                 await link.flush()
-                self._session.check_alive()
+                self.session.check_alive()
                 if operation.over:
                     break  # the peer wants to release, or has refused the rest
                 operation.send_data(piece or b"", is_last=piece is None)
@@ -137,7 +137,7 @@ class Storer:
         link.kick()
 
     def _piece_size(self) -> int:
-        return min(_PIECE_SIZE, _PIECE_PDUS * (self._session.info().agreement.maximum_length or _PIECE_SIZE))
+        return min(_PIECE_SIZE, _PIECE_PDUS * (self.session.info().agreement.maximum_length or _PIECE_SIZE))
 
 
 @dataclass(slots=True)
@@ -148,6 +148,10 @@ class _Taken(Generic[S]):
     operation: StoreRequest | None = None
     result: Answer | Exception | None = None
 
+    def settle(self, answer: Answer | None) -> None:
+        """It was answered."""
+        self.result = answer
+
     @property
     def in_doubt(self) -> bool:
         """Whether the peer may have stored it, for all that we know."""
@@ -155,11 +159,7 @@ class _Taken(Generic[S]):
 
 
 class Many(Generic[S]):
-    """The conversation of ``Peer.c_store_each``: one task, which does one thing at a time.
-
-    Data sets are not interleaved (PS3.8 E.1), so nothing is gained by sending two at once; what is
-    outstanding needs no task of its own to wait for its answer. All share one inbox.
-    """
+    """The conversation of ``Peer.c_store_each``: one task, which does one thing at a time."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class Many(Generic[S]):
         if isinstance(sources, str | Dataset) or not isinstance(sources, Iterable):
             raise TypeError(f"what is stored one after the other is several sources, and not {_a(sources)}")
         self._session = session
-        self._storer = Storer(session)
+        self._pipeline = Pipeline(Storer(session))
         self._sources = iter(sources)
         self._priority = priority
         self._progress = progress
@@ -183,9 +183,6 @@ class Many(Generic[S]):
         """The next to send, which waits for room."""
         self._open = ExitStack()
         """Its file."""
-        self._outstanding: dict[StoreRequest, _Taken[S]] = {}
-        self._inbox = Inbox(session)
-        self._place: Place | None = None
         self._exhausted = False
         self.failure: Exception | None = None
         """What ``sources`` raised, or nobody foresaw of one of them: to be raised when all before are given."""
@@ -196,36 +193,38 @@ class Many(Generic[S]):
         """Whether there is anything left to do."""
         return bool(self._kept) or not self._exhausted
 
+    @property
+    def _is_below_window(self) -> bool:
+        return len(self._pipeline.outstanding) < self._window
+
     async def step(self) -> None:
         """Do one thing: send what is ready, take the next source, or wait for an answer or for room."""
         if self._ready is not None:
-            if self._place is None:
-                self._place = self._session.line.join()
-            if self._place.has_come:
+            if self._pipeline.has_room:
                 await self._send(*self._ready)
             else:
-                await self._wait()
-        elif not self._exhausted and len(self._outstanding) < self._window and len(self._kept) < self._most_kept:
+                await self._pipeline.wait()
+        elif not self._exhausted and self._is_below_window and len(self._kept) < self._most_kept:
             await self._take()
         else:
-            await self._wait()
+            await self._pipeline.wait()
 
     def take_known(self) -> tuple[S, Answer | Exception] | None:
         """The next result if it is known; after a failure, that of the next source for which there is one.
 
         Whoever gets it may take any time, so the place in the line is given up before.
         """
-        self._collect()
+        self._pipeline.collect()
         while self._over and self._kept and self._kept[0].result is None:
             self._kept.popleft()
         if not self._kept or (result := self._kept[0].result) is None:
             return None
-        self._leave_line()
+        self._pipeline.leave_line()
         return self._kept.popleft().source, result
 
     def failed(self, error: Exception) -> Exception:
         """Nothing more can be done. Gives the error to raise when what is known was given."""
-        self._collect()
+        self._pipeline.collect()
         if isinstance(error, AssociationLost):
             error.in_doubt = tuple(taken.source for taken in self._kept if taken.in_doubt)
         if self.failure is not None:
@@ -236,11 +235,7 @@ class Many(Generic[S]):
     def close(self) -> None:
         """Abandon what is outstanding; what was not sent is as if it had never been taken."""
         self._over = True
-        self._leave_line()
-        for operation in self._outstanding:
-            operation.abandon()
-            self._session.close_inbox(operation)
-        self._outstanding.clear()
+        self._pipeline.close()
         self._open.close()
 
     async def _take(self) -> None:
@@ -257,8 +252,8 @@ class Many(Generic[S]):
         taken = _Taken(source)
         self._kept.append(taken)
         try:
-            opened = self._open.enter_context(self._storer.opened(source))
-            self._ready = (taken, *await self._storer.fitting(opened))
+            opened = self._open.enter_context(self._pipeline.storer.opened(source))
+            self._ready = (taken, *await self._pipeline.storer.fitting(opened))
         except (OSError, DatasetError, LocalProtocolError) as error:
             self._open.close()
             taken.result = error
@@ -274,44 +269,18 @@ class Many(Generic[S]):
     async def _send(self, taken: _Taken[S], instance: Instance, context: NegotiatedContext) -> None:
         """Send one; there is room for it."""
         self._ready = None
+
+        def start() -> StoreRequest:
+            taken.operation = self._pipeline.storer.start(instance, context, self._priority)
+            return taken.operation
+
         try:
-            operation = taken.operation = self._storer.start(instance, context, self._priority)
-        except LocalProtocolError as error:  # a UID that no command set can hold
-            taken.result = error
-            self._leave_line()
-        else:
-            self._outstanding[operation] = taken
-            self._session.open_inbox(operation, self._inbox)
-            self._leave_line()
-            await self._storer.send(operation, instance, self._wait, partial(self._progress, taken.source))
-            self._settle(operation)
+            await self._pipeline.send(instance, start, taken.settle, partial(self._progress, taken.source))
+        except LocalProtocolError as error:
+            if taken.operation is not None:
+                raise
+            taken.result = error  # a UID that no command set can hold
         self._open.close()
-
-    async def _wait(self) -> None:
-        """Wait for an event of what is outstanding, or for a look at the line."""
-        if not self._inbox.events:
-            self._session.check_alive()
-            signal = self._inbox.signal = self._session.link.signal()
-            if self._place is not None:
-                self._place.signal = signal
-            await signal.wait()
-        self._collect()
-
-    def _collect(self) -> None:
-        while (event := self._inbox.take()) is not None:
-            if isinstance(event, events.ResponseReceived) and isinstance(event.operation, StoreRequest):
-                self._settle(event.operation)
-
-    def _settle(self, operation: StoreRequest) -> None:
-        """Note the answer, if the whole data set was sent, or cut: an early Success does not end it."""
-        if operation.data_sent and operation.response is not None and operation in self._outstanding:
-            self._outstanding.pop(operation).result = Answer.of(operation.response)
-            self._session.close_inbox(operation)
-
-    def _leave_line(self) -> None:
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
 
 
 def _a(value: object) -> str:

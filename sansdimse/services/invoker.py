@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sansdimse.deviations import Code, Deviation, escaped
 from sansdimse.dimse.command import encode_command
-from sansdimse.dimse.messages import CCancelRQ, CStoreRQ, DataSet, UnknownCommand
+from sansdimse.dimse.messages import CCancelRQ, CStoreRQ, DataSet, NCreateRQ, UnknownCommand
 from sansdimse.dimse.status import Status, StatusCategory
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import ResponseReceived
+from sansdimse.services.normalized import NormalizedRequest
 from sansdimse.services.operation import CANCELLABLE, MOST_OVER, RESPONSE_TO
+from sansdimse.services.retrieve import GetRequest
 from sansdimse.services.storage import StoreRequest
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
@@ -49,6 +51,7 @@ class Invoker:
         """Those that are over, for whoever takes them."""
         self._finished: tuple[int, ...] = ()
         self._last_id = 0
+        self._getting: GetRequest | None = None
         self._arriving: _Arriving | None = None
 
     @property
@@ -57,7 +60,7 @@ class Invoker:
         agreement = self._ul.agreement
         if self._ul.state is not State.STA6 or agreement is None:
             return False
-        return len(self.requests) < (agreement.invoke_window or 0xFFFF)
+        return len(self.requests) < (agreement.invoke_window or 0xFFFF) and self._outbox.takes_requests
 
     def new_id(self) -> int:
         """The next message ID: 1 to 65535, skipping those outstanding (PS3.7 9.1.1.1.1).
@@ -83,9 +86,15 @@ class Invoker:
 
         What cannot be encoded raises ``LocalProtocolError`` and changes nothing.
         """
+        if isinstance(operation, GetRequest) and self._getting is not None:
+            raise LocalProtocolError(
+                f"C-GET {self._getting.message_id} is outstanding: what is stored could be of either (PS3.7 9.1.3)"
+            )
         self._outbox.send_request(operation, encode_command(operation.request), data_set)
         self._last_id = operation.message_id
         self.requests[operation.message_id] = operation
+        if isinstance(operation, GetRequest):
+            self._getting = operation
 
     # The verbs of the handles (``services.operation.Invoking``)
 
@@ -139,9 +148,35 @@ class Invoker:
         self.over.append(operation)
         del self.over[:-MOST_OVER]
         del self.requests[operation.message_id]
+        if operation is self._getting:
+            self._getting = None
+        if (
+            operation.response is None
+            and isinstance(operation, StoreRequest)
+            and operation.sub_operation_of is not None
+        ):
+            operation.sub_operation_of.given_up(operation)
         self._finished = (*self._finished, operation.message_id)[-_REMEMBERED:]
         for timer in (Timer.DIMSE_RESPONSE, Timer.CANCEL_DRAIN):
             self._ul.timers.stop(timer, operation.message_id)
+
+    # The wait for the response to a C-GET of ours: what the peer stores meanwhile shows that it is at work.
+
+    def restart_get_wait(self) -> None:
+        """A piece of what it stores came."""
+        if self._getting is not None:
+            self._restart_wait(self._getting)
+
+    def hold_get_wait(self) -> None:
+        """It waits for an answer of ours, and we not for it."""
+        if self._getting is not None and not self._getting.abandoned:
+            self._ul.timers.stop(Timer.DIMSE_RESPONSE, self._getting.message_id)
+
+    def begin_get_wait(self) -> None:
+        """It has all answers."""
+        get = self._getting
+        if get is not None and get.sent and not get.abandoned:
+            self._ul.timers.start_when_told(Timer.DIMSE_RESPONSE, self._ul.limits.dimse_response, get.message_id)
 
     # What arrives
 
@@ -191,6 +226,8 @@ class Invoker:
                 return None
         else:
             operation.response = response
+            if isinstance(operation, StoreRequest) and operation.sub_operation_of is not None:
+                operation.sub_operation_of.answered_by_peer(operation, status)
             if isinstance(operation, StoreRequest) and not operation.data_sent:
                 # Early: a failure cuts the data set short, anything else lets it go on (PS3.7 9.3.1.3).
                 if status.category is StatusCategory.FAILURE:
@@ -240,12 +277,18 @@ class Invoker:
             self._ul.check(Deviation(code, f"{type(response).__name__} {response.status:04X}"))
 
     def _check_uids(self, operation: Request, response: Response) -> None:
+        """What a response repeats: of DIMSE-C it must, of DIMSE-N it may (PS3.7 9.3, 10.3)."""
         request = operation.request
+        normalized = isinstance(operation, NormalizedRequest)
         pairs: list[tuple[str | None, str | None]] = [(request.sop_class_uid, response.sop_class_uid)]
-        if isinstance(request, CStoreRQ):
+        if normalized or isinstance(request, CStoreRQ):
             pairs.append((request.sop_instance_uid, response.sop_instance_uid))
         for ours, theirs in pairs:
-            if not theirs:
-                self._ul.check(Deviation(Code.RESPONSE_UID_MISSING, type(response).__name__))
-            elif theirs != ours:
+            if theirs and ours and theirs != ours:
                 self._ul.check(Deviation(Code.RESPONSE_UID_DIFFERS, f"{escaped(theirs)} for {ours}"))
+            elif not theirs and not normalized:
+                self._ul.check(Deviation(Code.RESPONSE_UID_MISSING, type(response).__name__))
+        unnamed = isinstance(request, NCreateRQ) and not (request.sop_instance_uid or response.sop_instance_uid)
+        if unnamed and Status(response.status).category is StatusCategory.SUCCESS:
+            # The instance invented must be named (PS3.7 10.1.5.1.4).
+            self._ul.check(Deviation(Code.RESPONSE_UID_MISSING, type(response).__name__))

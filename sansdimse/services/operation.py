@@ -95,6 +95,14 @@ class Performing(Protocol):
         """Queue a response that others follow."""
         ...
 
+    def pause(self, operation: Performed) -> None:
+        """Our user takes no more of its data set for now."""
+        ...
+
+    def resume(self, operation: Performed) -> None:
+        """Our user takes more of it again."""
+        ...
+
     @property
     def has_room(self) -> bool:
         """Whether so little is unsent that a response that others follow may be queued."""
@@ -190,7 +198,7 @@ class Performed:
         """As it came, padding included: what a response echoes (PS3.7 9.1.1.1.4)."""
         self.sop_instance_uid = _echo(decoded.raw_sop_instance_uid)
         """The same of the instance."""
-        self.data_complete = not (decoded.message.has_data_set and _may_have_data_set(decoded.message))
+        self.data_complete = not (decoded.message.has_data_set and may_have_data_set(decoded.message))
         """Whether its data set, if it has one, has arrived."""
         self.responded = False
         """Whether the final response was given."""
@@ -246,7 +254,7 @@ def _echo(uid: str | None) -> str | None:
     return uid if uid and len(uid) <= uids.LONGEST else None
 
 
-def _may_have_data_set(message: messages.Message | UnknownCommand) -> bool:
+def may_have_data_set(message: messages.Message | UnknownCommand) -> bool:
     """Whether to wait for the data set announced: one that the standard forbids need not come."""
     return isinstance(message, UnknownCommand) or message.DATA_SET is not DataSet.FORBIDDEN
 

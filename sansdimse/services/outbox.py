@@ -71,10 +71,17 @@ class Outbox:
         theirs = None if agreement is None else agreement.maximum_length
         return own if theirs is None else min(own, theirs)
 
-    def check_room(self) -> None:
-        """Raise ``LocalProtocolError`` if no request can be queued (``Limits.queued_messages``, ``Limits.output``)."""
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request may be sent or queued (``Limits.queued_messages``, ``Limits.output``)."""
         limits = self._ul.limits
-        if len(self._queue) >= limits.queued_messages or self._bytes_waiting >= limits.output:
+        return self.sending is None or (
+            len(self._queue) < limits.queued_messages and self._bytes_waiting < limits.output
+        )
+
+    def check_room(self) -> None:
+        """Raise ``LocalProtocolError`` if no request may be sent or queued."""
+        if not self.takes_requests:
             raise LocalProtocolError(f"{len(self._queue)} messages wait behind an open data set already")
 
     # A message leaves at once, or is queued behind an open data set. Final responses and cancels always have
@@ -82,8 +89,7 @@ class Outbox:
 
     def send_request(self, operation: Request, command: bytes, data_set: bytes | None = None) -> None:
         """Send a request of ours, with its data set if that is at hand as a whole."""
-        if self.sending is not None:
-            self.check_room()
+        self.check_room()
         self._send(_Message(_Kind.REQUEST, operation.context, command, data_set, operation))
 
     def send_cancel(self, operation: Request, command: bytes) -> None:

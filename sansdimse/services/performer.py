@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse.deviations import Code, Deviation
 from sansdimse.dimse.command import encode_command
-from sansdimse.dimse.messages import CFindRQ, CStoreRQ, UnknownCommand
-from sansdimse.dimse.status import OUT_OF_RESOURCES, Status
+from sansdimse.dimse.messages import (
+    CFindRQ,
+    CGetRQ,
+    CMoveRQ,
+    CStoreRQ,
+    NActionRQ,
+    NCreateRQ,
+    NDeleteRQ,
+    NEventReportRQ,
+    NGetRQ,
+    NSetRQ,
+    UnknownCommand,
+)
+from sansdimse.dimse.status import CANNOT_COUNT_MATCHES, OUT_OF_RESOURCES, RESOURCE_LIMITATION, Status
 from sansdimse.errors import LocalProtocolError, RemoteProtocolError
 from sansdimse.events import (
     CancelRequested,
@@ -17,11 +29,16 @@ from sansdimse.events import (
     EchoRequested,
     Event,
     FindRequested,
+    GetRequested,
+    MoveRequested,
+    NormalizedRequested,
     StoreRequested,
     UnservableRequested,
 )
-from sansdimse.services.operation import CANCELLABLE, MOST_OVER, Performed, UnservableSCP
+from sansdimse.services.normalized import NormalizedSCP
+from sansdimse.services.operation import CANCELLABLE, MOST_OVER, Performed, UnservableSCP, may_have_data_set
 from sansdimse.services.query import FindSCP
+from sansdimse.services.retrieve import GetSCP, MoveSCP
 from sansdimse.services.servable import Unservable, unservable
 from sansdimse.services.storage import StoreSCP
 from sansdimse.services.verification import EchoSCP
@@ -32,23 +49,42 @@ if TYPE_CHECKING:
     from sansdimse.dimse.command import Decoded
     from sansdimse.dimse.fragments import DataReceived
     from sansdimse.dimse.messages import CCancelRQ, Response
+    from sansdimse.services.invoker import Invoker
     from sansdimse.services.outbox import Outbox
+    from sansdimse.services.sop_classes import SopClasses
+    from sansdimse.services.storage import StoreRequest
     from sansdimse.ul.machine import UpperLayer
     from sansdimse.ul.negotiation import NegotiatedContext
     from sansdimse.ul.output import Buffer
 
-_Requested = EchoRequested | StoreRequested | FindRequested | UnservableRequested
+_Requested = (
+    EchoRequested
+    | StoreRequested
+    | FindRequested
+    | GetRequested
+    | MoveRequested
+    | NormalizedRequested
+    | UnservableRequested
+)
 
 
 class _Whole(NamedTuple):
     """A kind of request that is told with its whole data set, and what refuses one that is too long."""
 
     operation: Callable[[Performer, NegotiatedContext, Decoded], Performed]
-    event: Callable[[NegotiatedContext, Any, bytes, Any], _Requested]
+    event: Callable[[NegotiatedContext, Any, Any, Any], _Requested]
     too_long: Status
 
 
-_WHOLE: Final[dict[type, _Whole]] = {CFindRQ: _Whole(FindSCP, FindRequested, OUT_OF_RESOURCES)}
+_NORMALIZED: Final = _Whole(NormalizedSCP, NormalizedRequested, RESOURCE_LIMITATION)
+_WHOLE: Final[dict[type, _Whole]] = {
+    CFindRQ: _Whole(FindSCP, FindRequested, OUT_OF_RESOURCES),
+    CGetRQ: _Whole(GetSCP, GetRequested, CANNOT_COUNT_MATCHES),
+    CMoveRQ: _Whole(MoveSCP, MoveRequested, CANNOT_COUNT_MATCHES),
+    **dict.fromkeys((NEventReportRQ, NGetRQ, NSetRQ, NActionRQ, NCreateRQ, NDeleteRQ), _NORMALIZED),
+}
+StoreHook = Callable[[str, str, "str | None", "int | None", int], "StoreRequest"]
+"""Invokes a C-STORE: SOP class, instance, transfer syntax, context ID, priority."""
 
 
 class _Arriving(NamedTuple):
@@ -71,9 +107,14 @@ class _Held(NamedTuple):
 class Performer:
     """Our side as the one who performs."""
 
-    def __init__(self, ul: UpperLayer, outbox: Outbox) -> None:
+    def __init__(
+        self, ul: UpperLayer, outbox: Outbox, invoker: Invoker, c_store: StoreHook, sop_classes: SopClasses
+    ) -> None:
         self._ul = ul
         self._outbox = outbox
+        self._invoker = invoker
+        self._c_store = c_store
+        self._sop_classes = sop_classes
         self._by_id: dict[int, Performed] = {}
         self._unanswered_ids: Counter[int] = Counter()  # an ID may be repeated: 0210
         self.over: list[Performed] = []
@@ -97,13 +138,15 @@ class Performer:
             # They wait behind an open data set of ours; a peer that asks on without them exceeds its window.
             text = f"a request came while {self._outbox.answers_waiting} answers to earlier ones wait"
             raise RemoteProtocolError(text, code=Code.WINDOW_EXCEEDED)
-        refused, deviations = unservable(context, decoded, self._ul.profile, self._by_id)
+        refused, deviations = unservable(context, decoded, self._ul.profile, self._by_id, self._sop_classes)
         for deviation in deviations:
             self._ul.note(deviation)
         if refused is not None:
             return self._refuse(context, decoded, refused)
         whole = _WHOLE.get(type(decoded.message))
         if whole is not None:
+            if not (decoded.message.has_data_set and may_have_data_set(decoded.message)):
+                return self._tell_whole(whole, context, decoded, None)
             self._arriving = _Arriving(whole, context, decoded, bytearray())
             return None
         operation: Performed
@@ -148,6 +191,7 @@ class Performer:
         if operation is None:
             return None  # of a response, or of a request that may have none
         event: DatasetReceived | None = None
+        self._invoker.restart_get_wait()
         if isinstance(operation, StoreSCP) and not operation.responded and (received.data or received.is_last):
             event = DatasetReceived(operation.message_id, received.data, received.is_last, operation)
         if received.is_last:
@@ -174,9 +218,14 @@ class Performer:
         if not received.is_last:
             return None
         self._arriving = None
+        return self._tell_whole(kind, context, decoded, bytes(data))
+
+    def _tell_whole(
+        self, kind: _Whole, context: NegotiatedContext, decoded: Decoded, data: bytes | None
+    ) -> Event | None:
         operation = kind.operation(self, context, decoded)
         self._by_id[operation.message_id] = operation
-        return self._admit(operation, kind.event(context, operation.request, bytes(data), operation))
+        return self._admit(operation, kind.event(context, operation.request, data, operation))
 
     def cancel(self, context: NegotiatedContext, message: CCancelRQ) -> Event | None:
         """By message ID alone: a cancel often crosses the final response, and then has no effect (PS3.7 9.1.2.2)."""
@@ -208,18 +257,59 @@ class Performer:
         if not self._unanswered_ids[operation.message_id]:
             del self._unanswered_ids[operation.message_id]
             self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
+        if isinstance(operation, StoreSCP) and not any(isinstance(each, StoreSCP) for each in self.unanswered):
+            self._invoker.begin_get_wait()
         if operation.data_complete:
             self._close(operation)
         else:
             self._tell_held()
 
     def send_pending(self, operation: Performed, response: Response, data_set: bytes | None = None) -> None:
-        """``FindSCP.send_match``. Our user has shown life, so the wait for the next response begins anew."""
+        """``FindSCP.send_match`` and its like."""
         self._check_state()
         self._outbox.send_pending(operation.context, encode_command(response), data_set)
         operation.responses += 1
-        timers, delay = self._ul.timers, self._ul.limits.operation_answer
-        timers.start_when_told(Timer.OPERATION_ANSWER, delay, operation.message_id)
+        self.shows_life(operation)
+
+    def shows_life(self, operation: Performed) -> None:
+        """Our user has shown life, so the wait for the next response begins anew."""
+        if operation.may_respond:
+            timers, delay = self._ul.timers, self._ul.limits.operation_answer
+            timers.start_when_told(Timer.OPERATION_ANSWER, delay, operation.message_id)
+
+    def store(
+        self,
+        operation: GetSCP,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str | None,
+        context_id: int | None,
+    ) -> StoreRequest:
+        """``GetSCP.store``."""
+        self._check_state()
+        priority = operation.request.priority
+        stored = self._c_store(sop_class_uid, sop_instance_uid, transfer_syntax_uid, context_id, priority)
+        self.shows_life(operation)
+        return stored
+
+    @property
+    def peer_ae_title(self) -> str:
+        """The title of the other end, which invokes what is performed here."""
+        agreement = self._ul.agreement
+        if agreement is None:
+            raise LocalProtocolError("the association is not established")
+        return agreement.peer_ae_title.strip()
+
+    def pause(self, operation: Performed) -> None:
+        """``StoreSCP.pause``."""
+        if not (operation.data_complete or operation.responded or operation.over):
+            timers, delay = self._ul.timers, self._ul.limits.operation_answer
+            timers.start_when_told(Timer.OPERATION_ANSWER, delay, operation.message_id)
+
+    def resume(self, operation: Performed) -> None:
+        """``StoreSCP.resume``."""
+        if not (operation.data_complete or operation.responded or self._unanswered_ids[operation.message_id] > 1):
+            self._ul.timers.stop(Timer.OPERATION_ANSWER, operation.message_id)
 
     def _check_state(self) -> None:
         if not self.may_respond:
@@ -252,6 +342,8 @@ class Performer:
         if not operation.held:  # who was not told cannot answer
             delay = self._ul.limits.operation_answer
             self._ul.timers.start(Timer.OPERATION_ANSWER, self._ul.now, delay, operation.message_id)
+            if isinstance(operation, StoreSCP):
+                self._invoker.hold_get_wait()
 
     def _end(self, operation: Performed) -> None:
         operation.over = True
@@ -284,8 +376,7 @@ class Performer:
         held = len(self._held)
         if held > self._ul.limits.operations_over_window:
             raise RemoteProtocolError(f"{held} requests beyond the {window} negotiated", code=Code.WINDOW_EXCEEDED)
-        if isinstance(event, FindRequested):
-            self._count_held(len(event.identifier))
+        self._count_held(_length(event))
         return None
 
     def _hold_data(self, data: Buffer) -> None:
@@ -310,8 +401,15 @@ class Performer:
             complete = operation.data_complete
             if complete:
                 self._await_answer(operation)
-            self._held_bytes -= len(event.identifier) if isinstance(event, FindRequested) else len(data)
+            self._held_bytes -= _length(event) + len(data)
             if operation.cancelled:
                 self.events.append(CancelRequested(operation.message_id, operation))
             if isinstance(operation, StoreSCP) and (data or complete):
                 self.events.append(DatasetReceived(operation.message_id, bytes(data), complete, operation))
+
+
+def _length(event: _Requested) -> int:
+    """Bytes of the data set that a request is told with."""
+    if isinstance(event, FindRequested | GetRequested | MoveRequested):
+        return len(event.identifier)
+    return len(event.data_set or b"") if isinstance(event, NormalizedRequested) else 0

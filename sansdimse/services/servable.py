@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse import uids
 from sansdimse.deviations import Code, Deviation, escaped
-from sansdimse.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ, DataSet, UnknownCommand
+from sansdimse.dimse.messages import (
+    CEchoRQ,
+    CFindRQ,
+    CGetRQ,
+    CMoveRQ,
+    CStoreRQ,
+    DataSet,
+    NActionRQ,
+    NCreateRQ,
+    NDeleteRQ,
+    NEventReportRQ,
+    NGetRQ,
+    NSetRQ,
+    UnknownCommand,
+)
 from sansdimse.dimse.status import (
     DUPLICATE_INVOCATION,
     INVALID_SOP_INSTANCE,
@@ -16,15 +30,27 @@ from sansdimse.dimse.status import (
     UNRECOGNIZED_OPERATION,
     Status,
 )
-from sansdimse.services.sop_classes import STANDARD, Fit
+from sansdimse.services.sop_classes import STANDARD, Fit, SopClasses, invoked_by
 
 if TYPE_CHECKING:
     from sansdimse.dimse.command import Decoded
     from sansdimse.profile import Profile
     from sansdimse.ul.negotiation import NegotiatedContext
 
-SERVED: Final[dict[type, str]] = {CEchoRQ: "C-ECHO", CStoreRQ: "C-STORE", CFindRQ: "C-FIND"}
-"""The requests that the engine has operations for, with the service's name."""
+SERVICES: Final[dict[type, str]] = {
+    CEchoRQ: "C-ECHO",
+    CStoreRQ: "C-STORE",
+    CFindRQ: "C-FIND",
+    CGetRQ: "C-GET",
+    CMoveRQ: "C-MOVE",
+    NEventReportRQ: "N-EVENT-REPORT",
+    NGetRQ: "N-GET",
+    NSetRQ: "N-SET",
+    NActionRQ: "N-ACTION",
+    NCreateRQ: "N-CREATE",
+    NDeleteRQ: "N-DELETE",
+}
+"""The DIMSE services, by their requests (PS3.7 7.5)."""
 
 
 _SOP_CLASS: Final = frozenset({"affected_sop_class_uid", "requested_sop_class_uid"})
@@ -38,7 +64,11 @@ class Unservable(NamedTuple):
 
 
 def unservable(
-    context: NegotiatedContext, decoded: Decoded, profile: Profile, outstanding: Container[int]
+    context: NegotiatedContext,
+    decoded: Decoded,
+    profile: Profile,
+    outstanding: Container[int],
+    sop_classes: SopClasses = STANDARD,
 ) -> tuple[Unservable | None, list[Deviation]]:
     """Judge a request; None if it can be served. Also what it did otherwise than the standard says.
 
@@ -47,13 +77,10 @@ def unservable(
     missing 0212, a UID that is none 0117.
     """
     message = decoded.message
-    service = SERVED.get(type(message))
     if isinstance(message, UnknownCommand):
         text = f"command field {message.command_field:04X} is none of the standard's"
         return Unservable(UNRECOGNIZED_OPERATION, text), []
-    if service is None:
-        return Unservable(UNRECOGNIZED_OPERATION, f"{type(message).__name__} is not supported"), []
-    judge = _Judge(context, decoded, profile, service)
+    judge = _Judge(context, decoded, profile, SERVICES[type(message)], sop_classes)
     refused = (
         judge.message_id(outstanding)
         or judge.role()
@@ -68,11 +95,14 @@ def unservable(
 class _Judge:
     """One request, rule by rule; each gives a refusal or None."""
 
-    def __init__(self, context: NegotiatedContext, decoded: Decoded, profile: Profile, service: str) -> None:
+    def __init__(
+        self, context: NegotiatedContext, decoded: Decoded, profile: Profile, service: str, sop_classes: SopClasses
+    ) -> None:
         self._context = context
         self._message: Any = decoded.message
         self._profile = profile
         self._service = service
+        self._sop_classes = sop_classes
         self._missing = set(decoded.missing)
         self.deviations: list[Deviation] = []
 
@@ -84,10 +114,18 @@ class _Judge:
         return Unservable(DUPLICATE_INVOCATION, f"message ID {number} is outstanding")
 
     def role(self) -> Unservable | None:
+        """Who performs is the SCP; of an N-EVENT-REPORT, the SCU (PS3.7 10.1.1)."""
         context = self._context
-        if context.as_scp:
+        needed = "SCU" if invoked_by(self._service) == "SCP" else "SCP"
+        if context.as_scu if needed == "SCU" else context.as_scp:
             return None
-        text = f"we are not the SCP of context {context.id} ({STANDARD.name_of(context.abstract_syntax)})"
+        if context.role_unanswered and self._service == "C-STORE":
+            # Peers exist that answer a C-GET so: they do what we proposed, and forgot to say so.
+            deviation = Deviation(Code.ROLE_UNANSWERED, context.abstract_syntax)
+            self.deviations.append(deviation)
+            if not self._profile.refuses(deviation.code):
+                return None
+        text = f"we are not the {needed} of context {context.id} ({self._sop_classes.name_of(context.abstract_syntax)})"
         return Unservable(SOP_CLASS_NOT_SUPPORTED, text)
 
     def sop_class(self) -> Unservable | None:
@@ -99,7 +137,7 @@ class _Judge:
                 self._missing -= unnamed
             return None
         named, agreed = self._message.sop_class_uid, self._context.abstract_syntax
-        fit = STANDARD.fit(agreed, named)
+        fit = self._sop_classes.fit(agreed, named)
         if fit in (Fit.SAME, Fit.MEMBER):
             return None
         deviation = Deviation(Code.SOP_CLASS_NOT_OF_CONTEXT, f"{escaped(named)} on context {agreed}")
@@ -109,11 +147,14 @@ class _Judge:
         return Unservable(SOP_CLASS_NOT_SUPPORTED, str(deviation))
 
     def service_of_class(self) -> Unservable | None:
-        """A private SOP class has whatever services its user says."""
-        agreed = self._context.abstract_syntax
-        if STANDARD.get(agreed) is None or STANDARD.serves(agreed, self._service):
+        """A private SOP class has whatever services its user says; a Meta SOP class those of the one named."""
+        uid = self._context.abstract_syntax
+        named = self._message.sop_class_uid
+        if self._sop_classes.is_meta(uid) and self._sop_classes.fit(uid, named) is Fit.MEMBER:
+            uid = named
+        if self._sop_classes.get(uid) is None or self._sop_classes.serves(uid, self._service):
             return None
-        return Unservable(UNRECOGNIZED_OPERATION, f"{self._service} is no service of {STANDARD.name_of(agreed)}")
+        return Unservable(UNRECOGNIZED_OPERATION, f"{self._service} is no service of {self._sop_classes.name_of(uid)}")
 
     def elements(self) -> Unservable | None:
         if self._message.DATA_SET is DataSet.MANDATORY and not self._message.has_data_set:

@@ -3,13 +3,14 @@
 A row instead of a class per service class: most of what differs between two of them is which of the
 eleven services they use and what a status means (``statuses.py``). The rows are PS3.6 A-1's and the
 annexes' of PS3.4, kept as text in ``_sop_class_rows.py``. The table is a value; who knows private SOP
-classes makes a larger one with ``SopClasses.with_private`` and hands it on.
+classes makes a larger one with ``SopClasses.with_private`` and hands it on. A SOP class that is in no table is
+served as well, by whatever methods a service has: the table adds names, services, members, models and statuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -137,6 +138,7 @@ class ServiceClass(StrEnum):
     IMPLANT_TEMPLATE_QUERY_RETRIEVE = "Implant Template Query/Retrieve"
     REAL_TIME_VIDEO = "DICOM-RTV (PS3.22)"
     RETIRED = "retired"  # of service classes that no edition in force describes
+    PRIVATE = "private"  # of a service class that no standard describes
 
 
 class Kind(StrEnum):
@@ -179,10 +181,44 @@ class SopClass:
     levels: tuple[str, ...] = ()
     members: frozenset[str] = frozenset()
 
+    def services_of(self, role: str) -> frozenset[str]:
+        """The services whose requests this role sends, ``"SCU"`` or ``"SCP"``.
+
+        Without role selection the SCU is who opened the association (PS3.7 D.3.3.4).
+        """
+        return frozenset(service for service in self.dimse_services if invoked_by(service) == role)
+
 
 def private_storage(uid: str, name: str = "") -> SopClass:
     """The row for a private SOP class that behaves as those of the Storage Service Class do."""
     return SopClass(uid, "", name or uid, ServiceClass.STORAGE, frozenset({"C-STORE"}))
+
+
+def private_like(uid: str, standard: str, name: str = "") -> SopClass:
+    """The row for a private SOP class that behaves as one of the standard's: services, model, levels, statuses.
+
+    Raises ValueError if that one is not of the standard.
+    """
+    row = STANDARD.get(standard)
+    if row is None:
+        raise ValueError(f"{standard} is no SOP class of the standard")
+    return replace(row, uid=uid, keyword="", name=name or uid, retired=False)
+
+
+def private_sop_class(
+    uid: str, dimse_services: Iterable[str], name: str = "", *, members: Iterable[str] = ()
+) -> SopClass:
+    """The row for a private SOP class with services (``"N-CREATE"``) that no service class of the standard has so.
+
+    With ``members`` it is a Meta SOP class: commands on its contexts may name those. Raises ValueError for a
+    service that is none of DIMSE's eleven.
+    """
+    services, named = frozenset(dimse_services), frozenset(members)
+    unknown = services.difference(_SERVICES.values())
+    if unknown:
+        raise ValueError(f"no DIMSE service: {', '.join(sorted(unknown))}; there are {', '.join(_SERVICES.values())}")
+    kind = Kind.META_SOP_CLASS if named else Kind.SOP_CLASS
+    return SopClass(uid, "", name or uid, ServiceClass.PRIVATE, services, kind, members=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +270,21 @@ class SopClasses:
         row = self.rows.get(uid)
         return row is not None and dimse_service in row.dimse_services
 
+    def is_meta(self, uid: str) -> bool:
+        """Whether this is a Meta SOP class, whose contexts carry the messages of its members (PS3.7 D.1.2)."""
+        row = self.rows.get(uid)
+        return row is not None and row.kind is Kind.META_SOP_CLASS
+
+    def stands_for(self, uid: str) -> tuple[str, ...]:
+        """This SOP class, and what commands or contexts that name it may mean as well.
+
+        Those are the members of a Meta SOP class; and for UPS Push, which the commands of all UPS SOP classes
+        name (PS3.4 CC.3.1.1), the other ones.
+        """
+        row = self.rows.get(uid)
+        members = () if row is None else tuple(sorted(row.members))
+        return (uid, *members, *(each.uid for each in self if uid in each.members and not self.is_meta(each.uid)))
+
     def storage(self, *, retired: bool = False) -> tuple[str, ...]:
         """The UIDs one stores with C-STORE, the most common first (see ``_sop_class_rows.py``)."""
         return tuple(row.uid for row in self if "C-STORE" in row.dimse_services and row.retired == retired)
@@ -251,7 +302,10 @@ class SopClasses:
         if named in context.members:
             return Fit.MEMBER
         same = context.service_class is self.service_class_of(named)
-        return Fit.NEIGHBOUR if same and context.service_class is not ServiceClass.RETIRED else Fit.FOREIGN
+        return Fit.NEIGHBOUR if same and context.service_class not in _OF_NOTHING_IN_COMMON else Fit.FOREIGN
+
+
+_OF_NOTHING_IN_COMMON: Final = frozenset({ServiceClass.RETIRED, ServiceClass.PRIVATE})
 
 
 def invoked_by(dimse_service: str) -> str:

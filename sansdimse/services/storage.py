@@ -11,6 +11,7 @@ from sansdimse.errors import LocalProtocolError
 from sansdimse.services.operation import Invoking, Performed, Request
 
 if TYPE_CHECKING:
+    from sansdimse.services.retrieve import GetSCP
     from sansdimse.ul.negotiation import NegotiatedContext
 
 
@@ -38,6 +39,8 @@ class StoreRequest(Request):
         """Whether the data set has ended, or was cut because the peer had refused it."""
         self.was_cut = False
         """Whether a failing response came early, so that the rest was not sent (PS3.7 9.3.1.3)."""
+        self.sub_operation_of: GetSCP | None = None
+        """The C-GET of the peer that this belongs to."""
 
     @property
     def was_invoked(self) -> bool:
@@ -68,6 +71,17 @@ class StoreSCP(Performed):
     """A C-STORE of the peer: its data set arrives as ``DatasetReceived``, then it is answered."""
 
     request: CStoreRQ
+
+    def pause(self) -> None:
+        """Say that you take no more of its data set for now, and read no more: ``Limits.operation_answer`` runs.
+
+        Else nothing would: who is to send must wait. When the data set is complete it runs in any case.
+        """
+        self._performer.pause(self)
+
+    def resume(self) -> None:
+        """Say that you take more again."""
+        self._performer.resume(self)
 
     def respond(
         self, status: int = SUCCESS, *, offending_element: tuple[int, ...] = (), error_comment: str | None = None

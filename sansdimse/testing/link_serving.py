@@ -37,7 +37,7 @@ from sansdimse.ul.pdu import AAbort, AAssociateAC, AReleaseRP, AReleaseRQ
 from sansdimse.ul.timers import Timer
 
 if TYPE_CHECKING:
-    from sansdimse.peer import blocking, scp
+    from sansdimse.peer import blocking_scp, scp
     from sansdimse.testing.maker import Maker
 
 SERVING: Final = Checks()
@@ -214,7 +214,7 @@ def answers_pass_a_stall(maker: Maker) -> None:
     gates = maker.event(), maker.event()
 
     class Slow(BlockingService):
-        def c_echo(self, echo: blocking.Echo) -> None:
+        def c_echo(self, echo: blocking_scp.Echo) -> None:
             with self.handling():
                 held(maker, gates[0])
 
@@ -268,7 +268,7 @@ def handlers_that_abort(maker: Maker) -> None:
                 return 0
 
     class BlockingAborts(Service):
-        def c_store(self, store: blocking.Store) -> int:  # type: ignore[override]
+        def c_store(self, store: blocking_scp.Store) -> int:  # type: ignore[override]
             with self.handling():
                 store.abort()
                 return 0

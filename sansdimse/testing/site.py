@@ -22,7 +22,7 @@ from sansdimse.ul.pdu import AReleaseRP, AReleaseRQ
 from sansdimse.ul.timers import Timer
 
 if TYPE_CHECKING:
-    from sansdimse.peer import blocking, scp
+    from sansdimse.peer import blocking_scp, scp
     from sansdimse.testing.maker import Connect, Event, Maker
 
 MATCH: Final = content(512 << 10)
@@ -113,7 +113,7 @@ class BlockingService(Service):
         super().__init__()
         self.first = first
 
-    def c_store(self, store: blocking.Store) -> int:  # type: ignore[override]
+    def c_store(self, store: blocking_scp.Store) -> int:  # type: ignore[override]
         """Keep it."""
         with self.handling():
             self.first()

@@ -55,6 +55,8 @@ class NegotiatedContext:
     """Whether we may invoke operations here as SCU."""
     as_scp: bool
     """Whether we may be asked to perform operations here as SCP."""
+    role_unanswered: bool = False
+    """Whether we proposed to be SCP here and the answer has no word of roles: then we are not (PS3.7 D.3.3.4)."""
 
     @property
     def accepted(self) -> bool:
@@ -82,6 +84,8 @@ class Agreement:
     peer_implementation_version_name: str | None
     extended: Mapping[str, bytes] = field(hash=False)
     """Service-class-application-information answered, by SOP class (PS3.7 D.3.3.5). Bytes missing count as 0."""
+    extended_offered: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    """The same as the requestor offered it: what was answered beyond that, the service class has to judge."""
     user_identity_response: UserIdentityAC | None
     """The acceptor's word that it believes the identity; None if it said nothing (PS3.7 D.3.3.7)."""
     deviations: tuple[Deviation, ...]
@@ -124,6 +128,7 @@ def agree(request: AAssociateRQ, answer: AAssociateAC, *, requestor: bool, profi
         peer_implementation_class_uid=peer.implementation_class_uid,
         peer_implementation_version_name=peer.implementation_version_name,
         extended=_extended(request, answer),
+        extended_offered=extended_information(request.extended_negotiations),
         user_identity_response=answer.user_identity if request.user_identity is not None else None,
         deviations=deviations,
     )
@@ -169,6 +174,9 @@ def negotiated(
             transfer_syntax=_transfer_syntax(transfer_syntaxes, reply, profile),
             as_scu=scu if requestor else scp,
             as_scp=scp if requestor else scu,
+            role_unanswered=requestor
+            and abstract_syntax not in answered_roles
+            and proposed_roles.get(abstract_syntax, DEFAULT_ROLES)[1],
         )
     return tuple(contexts.values())
 

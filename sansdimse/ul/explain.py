@@ -25,7 +25,7 @@ from sansdimse.ul.agreement import (
     negotiated,
     selected_roles,
 )
-from sansdimse.ul.judgement import Cause, Verdict, judge
+from sansdimse.ul.judgement import Cause, Verdict, judge, related_classes
 from sansdimse.ul.parties import Acceptor, PresentationContext
 from sansdimse.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 
@@ -63,18 +63,20 @@ def explain(request: AAssociateRQ, acceptor: Acceptor) -> tuple[Explanation, ...
     judgement = judge(acceptor, request)
     rejection = judgement.rejection
     whole = () if rejection is None else (Explanation(None, "", False, rejection.text),)
-    roles = selected_roles(request.role_selections)
-    return (*whole, *(_verdict(acceptor, verdict, roles) for verdict in judgement.verdicts))
+    roles, related = selected_roles(request.role_selections), related_classes(request)
+    return (*whole, *(_verdict(acceptor, verdict, roles, related) for verdict in judgement.verdicts))
 
 
-def _verdict(acceptor: Acceptor, verdict: Verdict, roles: dict[str, tuple[bool, bool]]) -> Explanation:
+def _verdict(
+    acceptor: Acceptor, verdict: Verdict, roles: dict[str, tuple[bool, bool]], related: dict[str, tuple[str, ...]]
+) -> Explanation:
     context, cause = verdict.context, verdict.cause
     abstract_syntax = context.abstract_syntax or ""
     wanted = roles.get(abstract_syntax, DEFAULT_ROLES)
     if cause is Cause.ACCEPTED:
         reason = f"with {_names([verdict.transfer_syntax or ''])}{_trimmed(wanted, verdict.roles or wanted)}"
         return Explanation(context.context_id, abstract_syntax, True, reason)
-    offer = acceptor.offer(abstract_syntax)
+    offer = acceptor.offer(abstract_syntax, related.get(abstract_syntax, ()))
     acceptable, advice = None, _ADVICE.get(cause, "")
     if cause is Cause.ABSTRACT_SYNTAX:
         advice = f"The acceptor has to support it: it supports {len(acceptor.supports)} others"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from sansdimse.deviations import Code, escaped
-from sansdimse.uids import APPLICATION_CONTEXT, LONGEST, is_valid
+from sansdimse.uids import APPLICATION_CONTEXT, LONGEST, STORAGE_SERVICE_CLASS, is_valid, normal
 from sansdimse.ul.agreement import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     ACCEPTANCE,
@@ -111,25 +111,40 @@ class Judgement:
 def judge(acceptor: Acceptor, request: AAssociateRQ, *, refuse: Collection[int] = ()) -> Judgement:
     """Apply the acceptor's rules to a proposal; total, it never raises. ``refuse`` as in ``answer``."""
     roles = selected_roles(request.role_selections)
+    related = related_classes(request)
     seen: set[int] = set()
     verdicts = []
     for context in request.presentation_contexts:
         if context.context_id in seen:
             verdicts.append(Verdict(context, Cause.ID_REPEATED))
         else:
-            verdicts.append(_judge(acceptor, context, roles.get(context.abstract_syntax or ""), refuse))
+            abstract_syntax = context.abstract_syntax or ""
+            offer = acceptor.offer(abstract_syntax, related.get(abstract_syntax, ()))
+            verdicts.append(_judge(acceptor, context, offer, roles.get(abstract_syntax), refuse))
         seen.add(context.context_id)
     rejection = _reject_caller(acceptor, request) or _reject_contexts(acceptor, verdicts)
     return Judgement(rejection, tuple(verdicts))
 
 
+def related_classes(request: AAssociateRQ) -> dict[str, tuple[str, ...]]:
+    """The general SOP classes of each storage SOP class, in normal form, by the requestor's word; the last counts."""
+    return {
+        normal(item.sop_class_uid): tuple(map(normal, item.related_general_sop_class_uids))
+        for item in request.common_extended_negotiations
+        if normal(item.service_class_uid) == STORAGE_SERVICE_CLASS
+    }
+
+
 def _judge(
-    acceptor: Acceptor, context: PresentationContextRQ, roles: tuple[bool, bool] | None, refuse: Collection[int]
+    acceptor: Acceptor,
+    context: PresentationContextRQ,
+    offer: PresentationContext | None,
+    roles: tuple[bool, bool] | None,
+    refuse: Collection[int],
 ) -> Verdict:
     refuses = acceptor.profile.refuses
     abstract_syntax = context.abstract_syntax or ""
     named = sum(isinstance(item, AbstractSyntax) for item in context.items)
-    offer = acceptor.offer(abstract_syntax)
     chosen = _choose(acceptor, offer, context.transfer_syntaxes) if offer is not None else None
     wanted = DEFAULT_ROLES if roles is None else roles
     granted = (wanted[0] and offer.scu, wanted[1] and offer.scp) if offer is not None else wanted

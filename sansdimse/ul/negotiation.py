@@ -35,6 +35,7 @@ from sansdimse.ul.judgement import Cause, Judgement, Rejection, Verdict, judge
 from sansdimse.ul.parties import (
     MOST_CONTEXTS,
     Acceptor,
+    Extended,
     PresentationContext,
     Requestor,
     check_context,
@@ -190,10 +191,15 @@ def _extended_answers(acceptor: Acceptor, request: AAssociateRQ, accepted: set[s
     supported = {normal(uid): ours for uid, ours in acceptor.extended.items()}
     for uid, offered in extended_information(request.extended_negotiations).items():
         if uid in supported and uid in accepted:
-            ours = supported[uid]
-            information = bytes(map(min, offered, ours)) if isinstance(ours, bytes) else ours(offered)
+            information = _extended_answer(supported[uid], offered)
             if information is not None:
                 yield ExtendedNegotiation(uid, information)
+
+
+def _extended_answer(ours: Extended, offered: bytes) -> bytes | None:
+    if isinstance(ours, bytes):
+        return bytes(map(min, offered, ours))
+    return ours(offered) if callable(ours) else ours.answer(offered)
 
 
 def _identity_answer(request: AAssociateRQ, response: bytes | None) -> Iterator[Item]:

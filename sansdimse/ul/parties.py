@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from sansdimse.errors import LocalProtocolError
 from sansdimse.limits import Limits
@@ -103,8 +103,17 @@ class Requestor:
         return _contexts(self.contexts)
 
 
-Extended = bytes | Callable[[bytes], bytes | None]
-"""An answer to extended negotiation: the bytes supported, or a pure function from the bytes offered."""
+class Answering(Protocol):
+    """A value that knows how its service class answers, as those of ``sansdimse.services.extended`` do."""
+
+    def answer(self, offered: bytes) -> bytes | None:
+        """The answer to the bytes offered; None for none."""
+        ...
+
+
+Extended = bytes | Callable[[bytes], bytes | None] | Answering
+"""An answer to extended negotiation: a typed value of what is supported, or its bytes, or a pure function
+from the bytes offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,9 @@ class Acceptor:
     """Transfer syntaxes in our order; those not named follow in the requestor's order."""
     any_storage: bool = False
     """Take every storage SOP class, private ones too, in whatever transfer syntax is proposed."""
+    related_general: bool = False
+    """Take a storage SOP class that is not supported, if its common extended negotiation relates it to one that is,
+    and as that one is. The standard lets only a level 2 (full) SCP do so (PS3.4 B.4.1.2)."""
     reject_when_none_acceptable: bool = False
     """Reject the association when no context is acceptable; else it is accepted, with the reason for each."""
     maximum_length: int = MAXIMUM_LENGTH
@@ -130,7 +142,8 @@ class Acceptor:
     window: AsynchronousOperationsWindow = field(default_factory=lambda: AsynchronousOperationsWindow(1, 1))
     """The most we agree to, of the requestor's view: how many it may invoke, and be asked to perform; never 0."""
     extended: Mapping[str, Extended] = field(default_factory=dict, hash=False)
-    """By SOP class. Bytes are answered each with the lower of the offer's and ours (PS3.4 C.5.1.1, B.3.1)."""
+    """By SOP class. Bytes are answered each with the lower of the offer's and ours (PS3.4 C.5.1.1), typed values as
+    their service class has it."""
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version_name: str = IMPLEMENTATION_VERSION_NAME
     when_idle: WhenIdle = WhenIdle.ABORT
@@ -146,16 +159,27 @@ class Acceptor:
         if not (self.window.invoked and self.window.performed):
             raise LocalProtocolError("window: an acceptor's is finite, so 0 (unlimited) cannot be promised")
         offers: dict[str, PresentationContext] = {}
-        for each in _contexts(self.supports):
+        for each in self.presentation_contexts:
             check_uids(each)
             check_roles(each)
             other = offers.get(each.abstract_syntax)
             offers[each.abstract_syntax] = each if other is None else _both(other, each)
         object.__setattr__(self, "_offers", offers)
 
-    def offer(self, abstract_syntax: str) -> PresentationContext | None:
-        """What is supported for an abstract syntax: all entries with it in one; None if it is not supported."""
+    @property
+    def presentation_contexts(self) -> tuple[PresentationContext, ...]:
+        """``supports``, each in full."""
+        return _contexts(self.supports)
+
+    def offer(self, abstract_syntax: str, related: Iterable[str] = ()) -> PresentationContext | None:
+        """What is supported for an abstract syntax: all entries with it in one; None if it is not supported.
+
+        ``related`` are the general SOP classes that it specializes, by the requestor's word (PS3.7 D.3.3.6).
+        """
         offer = self._offers.get(abstract_syntax)
+        if offer is None and self.related_general and _is_storage(abstract_syntax):
+            general = next((uid for uid in related if uid in self._offers and _is_storage(uid)), None)
+            offer = None if general is None else replace(self._offers[general], abstract_syntax=abstract_syntax)
         if self.any_storage and _is_storage(abstract_syntax):
             return replace(offer or PresentationContext(abstract_syntax), transfer_syntaxes=())
         return offer

@@ -16,7 +16,7 @@ def test_version(sansdimse: Any) -> None:
     assert (done.code, done.out) == (0, f"sansdimse {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["echo", "store", "serve", "demo"])
+@pytest.mark.parametrize("command", ["echo", "store", "find", "get", "move", "serve", "demo"])
 def test_every_command_has_help_with_an_example(command: str, sansdimse: Any) -> None:
     done = sansdimse(command, "--help")
     assert done.code == 0
@@ -25,13 +25,25 @@ def test_every_command_has_help_with_an_example(command: str, sansdimse: Any) ->
 
 def test_help_names_the_commands_and_the_exit_codes(sansdimse: Any) -> None:
     done = sansdimse("--help")
-    for word in ("echo", "store", "serve", "demo", "2 usage", "3 network", "4 refused", "6 partly"):
+    for word in (
+        "echo",
+        "store",
+        "find",
+        "get",
+        "move",
+        "serve",
+        "demo",
+        "2 usage",
+        "3 network",
+        "4 refused",
+        "6 partly",
+    ):
         assert word in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize("option", ["-aet", "-aec", "-to", "-ta", "-td", "-pdu", "--json"])
 def test_the_fields_options_are_in_the_help(option: str, sansdimse: Any) -> None:
-    for command in ("echo", "store"):
+    for command in ("echo", "store", "find", "get", "move"):
         assert option in sansdimse(command, "--help").out
 
 
@@ -52,6 +64,9 @@ def test_the_fields_options_are_in_the_help(option: str, sansdimse: Any) -> None
         ["echo", "host", "104", "-to", "-1"],
         ["echo", "host", "104", "--repeat", "0"],
         ["store", "host", "104"],
+        ["find", "host"],
+        ["get", "host", "104", "-k", "StudyInstanceUID=1.2"],
+        ["move", "host", "-k", "StudyInstanceUID=1.2"],
         ["serve"],
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from interop import peers
 from sansdimse import STORAGE
-from sansdimse.admission import Applicant, Budget
+from sansdimse.admission import Applicant, Refusal
 from sansdimse.peer.handlers import Failure
 from sansdimse_socket import serve
 
@@ -92,7 +92,7 @@ def test_a_failure_status_has_its_exit_code_and_its_comment(sansdimse: Any, serv
     [
         ({"require_called": True, "ae_title": "OTHER"}, "try -aec"),
         ({"allowed_calling": ["FRIEND"]}, "ask its administrator to add 'SANSDIMSE'"),
-        ({"budget": Budget(associations=0)}, "try again later"),
+        ({"access": lambda applicant: Refusal(2, 3, 2)}, "try again later"),
     ],
 )
 def test_a_rejection_says_what_to_do(

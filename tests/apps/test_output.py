@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sansdimse import Outcome, OutcomeKind, Side, State
 from sansdimse.deviations import Code, Deviation
-from sansdimse.dimse.messages import CEchoRSP
+from sansdimse.dimse.messages import CEchoRSP, CFindRSP
 from sansdimse.peer.scu import Answer
 from sansdimse.peer.watch import (
     AssociationEnded,
@@ -25,7 +25,16 @@ from sansdimse.peer.watch import (
     Statistics,
 )
 from sansdimse_apps.outcomes import CommandError, ExitCode
-from sansdimse_apps.output import GOOD, Output, close_output, comment_of, finish, printable
+from sansdimse_apps.output import (
+    GOOD,
+    Output,
+    answer_fields,
+    close_output,
+    comment_of,
+    described,
+    finish,
+    printable,
+)
 
 
 @given(st.text())
@@ -236,3 +245,70 @@ def test_trouble_is_told_to_people_and_machines(capsys: pytest.CaptureFixture[st
     assert err == f"C-STORE 1: ValueError: {'x' * 300}\n"
     record = {"event": "trouble", "where": "C-STORE 1", "error": "ValueError", "message": "x" * 300}
     assert json.loads(out) == record
+
+
+# ---------------------------------------------------------------- tables
+
+HEADINGS = ["PatientName", "StudyInstanceUID"]
+
+
+def table(rows: list[list[str]], monkeypatch: pytest.MonkeyPatch, columns: int | None = None) -> list[str]:
+    stream = io.StringIO() if columns is None else Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("COLUMNS", str(columns or 80))
+    Output().table(HEADINGS, rows, first=7)
+    return stream.getvalue().splitlines()
+
+
+def test_a_table_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = table([["DOE^JANE", "1." * 60 + "2"], ["", "1.2"]], monkeypatch)
+    assert lines == [
+        "#  PatientName  StudyInstanceUID",
+        "7  DOE^JANE     " + "1." * 60 + "2",
+        "8               1.2",
+    ]
+
+
+def test_a_table_wider_than_a_terminal_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["DOE^JANE", "1." * 30 + "2"], ["", "1.2"]]
+    assert table(rows, monkeypatch, 100)[0].startswith("#  PatientName")
+    assert table(rows, monkeypatch, 40) == [
+        "match 7",
+        "  PatientName       DOE^JANE",
+        "  StudyInstanceUID  " + "1." * 30 + "2",
+        "match 8",
+        "  PatientName",
+        "  StudyInstanceUID  1.2",
+    ]
+
+
+def test_cells_are_text_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = table([["[red]x[/red] :smile:\x1b[2J\n", "y" * 300]], monkeypatch)
+    assert "[red]x[/red] :smile:\\x1b[2J\\n" in lines[1]
+    assert lines[1].endswith("y" * 200 + "...")
+    assert len(lines) == 2
+
+
+def test_columns_of_wide_characters_stand_below_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = table([["山田^太郎", "1.2"], ["DOE^J", "1.3"]], monkeypatch)
+    assert lines[1:] == ["7  山田^太郎    1.2", "8  DOE^J        1.3"]
+
+
+def test_machines_get_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=True).table(HEADINGS, [["a", "b"]])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_response_that_names_elements() -> None:
+    response = CFindRSP(
+        message_id_being_responded_to=1, status=0xA900, error_comment="no\n", offending_element=(0x00100010, 0x00091001)
+    )
+    answer = Answer.of(response)
+    assert described(answer).endswith(": no\\x0a; it names PatientName (0010,0010), (0009,1001)")
+    assert answer_fields(answer) == {
+        "status": 0xA900,
+        "text": str(answer),
+        "comment": "no\\x0a",
+        "offending_elements": ["00100010", "00091001"],
+    }
+    assert answer_fields(None) == {"status": None, "text": None, "comment": None, "offending_elements": []}

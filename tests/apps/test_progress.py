@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from sansdimse_apps.progress import ByteProgress
+from sansdimse.peer.scu import Progress
+from sansdimse_apps.progress import ByteProgress, CountProgress
 
 
 class Terminal(io.StringIO):
@@ -43,3 +44,22 @@ def test_lines_above_the_bar_are_not_cut_up(monkeypatch: pytest.MonkeyPatch) -> 
     with ByteProgress(1000):
         print(line, file=sys.stderr)
     assert line in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        (Progress(6, 1, 2, 1), ["4/10", "40%", "2 failed, 1 with a warning"]),
+        (Progress(9, 1, 0, 0), ["1/10", "10%"]),
+        (Progress(None, 1, None, None), ["1/?"]),
+    ],
+)
+def test_a_terminal_sees_sub_operations(progress: Progress, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with CountProgress() as bar:
+        bar.show(progress)
+        bar._bar.refresh()
+    assert all(each in terminal.getvalue() for each in shown)
+    assert ("failed" in terminal.getvalue()) == bool(progress.failed)

@@ -14,7 +14,7 @@ import pytest
 from engine_pair import ABORT, INSTANCE, data, echo_rq, store_rq
 from memory_link import Alone, Joined, content, instance, nothing_left
 from sansdimse.dataset import read_part10_header
-from sansdimse.peer import blocking, scp
+from sansdimse.peer import blocking_scp, scp
 from sansdimse_files import ReceivedFile, async_received_file, received_file
 
 STORE = [store_rq(), data(3, b"one!", is_last=False), data(3, b"two!", is_last=False), data(3, b"end!")]
@@ -35,7 +35,7 @@ class Blocking:
         self.settings = settings
         self.then: Any = lambda file: None
 
-    def c_store(self, store: blocking.Store) -> int:
+    def c_store(self, store: blocking_scp.Store) -> int:
         with received_file(store, self.folder, **self.settings) as file:
             self.then(file)
         return 0
@@ -234,6 +234,34 @@ def test_a_cancelled_asyncio_task_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_one_cancelled_while_its_file_is_made_leaves_nothing(tmp_path: Path) -> None:
+    class Cancelled:
+        sop_instance_uid = INSTANCE
+
+        def part10_header(self) -> bytes:
+            return b"header"
+
+        async def pieces(self) -> list[bytes]:
+            raise AssertionError("it is cancelled before")
+
+        async def call(self, function: Any, *args: Any) -> Any:
+            made = function(*args)
+            held.append(made)  # as by a traceback, until it is collected
+            raise asyncio.CancelledError
+
+    held: list[Any] = []
+
+    async def main() -> None:
+        store: Any = Cancelled()
+        async with async_received_file(store, tmp_path):
+            raise AssertionError("it has none")
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert names(tmp_path) == []
+    assert held
+
+
 def test_each_shape_of_handler_is_told_of_its_own(tmp_path: Path) -> None:
     class Wrong:
         async def c_store(self, store: scp.Store) -> int:
@@ -242,7 +270,7 @@ def test_each_shape_of_handler_is_told_of_its_own(tmp_path: Path) -> None:
             return 0
 
     class Other:
-        def c_store(self, store: blocking.Store) -> int:
+        def c_store(self, store: blocking_scp.Store) -> int:
             async_received_file(store, tmp_path).__aenter__().send(None)  # type: ignore[arg-type,attr-defined]
             return 0
 

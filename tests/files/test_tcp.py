@@ -44,8 +44,24 @@ class Options:
     def __init__(self) -> None:
         self.set: list[tuple[int, int, int]] = []
 
+    def setblocking(self, flag: bool) -> None:
+        self.blocks = flag
+
     def setsockopt(self, *option: int) -> None:
         self.set.append(option)  # type: ignore[arg-type]
+
+
+class Reset(Options):
+    """One that the peer has reset, as macOS takes it."""
+
+    def setsockopt(self, *option: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+def test_a_connection_reset_before_its_options_were_set_is_no_error_here() -> None:
+    sock: Any = Reset()
+    tcp.prepare(sock)
+    assert not sock.blocks
 
 
 def test_acknowledgements_go_at_once_where_the_system_can(monkeypatch: pytest.MonkeyPatch) -> None:

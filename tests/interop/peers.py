@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sysconfig
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -91,6 +93,17 @@ class Server:
             body: bytes = response.read()
         return body
 
+    def rest(self, method: str, path: str, body: object = None) -> Any:
+        """What Orthanc's REST interface answers to a request whose body is JSON. A failure fails the test."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.host}:{self.http_port}{path}", data=data, method=method)
+        try:
+            with opener.open(request, timeout=TOOL_TIMEOUT) as response:
+                return json.loads(response.read() or b"null")
+        except urllib.error.HTTPError as error:
+            pytest.fail(f"{method} {path}: {error} {error.read()!r}")
+
     def instances(self) -> dict[str, bytes]:
         """Orthanc's stored instances as Part 10 files, by SOP Instance UID."""
         found = {}
@@ -128,7 +141,27 @@ def require_pynetdicom() -> Any:
         import pynetdicom
     except ImportError:
         missing("pynetdicom")
+    _mend_pynetdicom()
     return pynetdicom
+
+
+@functools.cache
+def _mend_pynetdicom() -> None:
+    """Its reactor may take the response that a ``send_*`` waits for as a request, and drop it.
+
+    It can be past its checkpoint when that is cleared, and seem paused; a quick answer is then lost, and the caller
+    waits for half a minute. With this it takes nothing while the checkpoint is cleared.
+    """
+    from pynetdicom.dimse import DIMSEServiceProvider
+
+    get_msg = DIMSEServiceProvider.get_msg
+
+    def get_unless_paused(self: Any, block: bool = False) -> Any:
+        if not block and not self.assoc._reactor_checkpoint.is_set():
+            return None, None
+        return get_msg(self, block)
+
+    DIMSEServiceProvider.get_msg = get_unless_paused  # type: ignore[method-assign]
 
 
 def run_tool(
@@ -221,14 +254,14 @@ def running(server: Server, command: Callable[[Server], Sequence[str | Path]]) -
 
 
 @contextmanager
-def storescp(folder: Path, *options: str, ae_title: str = "STORESCP") -> Iterator[Server]:
+def storescp(folder: Path, *options: str, ae_title: str = "STORESCP", port: int = 0) -> Iterator[Server]:
     """DCMTK's ``storescp``: one association at a time; ``+B`` keeps the data set's bits as they came."""
     path = require("storescp")
 
     def command(server: Server) -> Sequence[str | Path]:
         return [path, "-v", "-dhl", "-aet", ae_title, *options, "-od", server.folder, str(server.port)]
 
-    with running(Server("storescp", ae_title, HOST, free_port(), folder), command) as server:
+    with running(Server("storescp", ae_title, HOST, port or free_port(), folder), command) as server:
         yield server
 
 
@@ -287,6 +320,21 @@ def dcmqrscp(
         return [path, "-v", "-dhl", "-c", config, *options]
 
     with running(Server("dcmqrscp", ae_title, HOST, free_port(), folder), command) as server:
+        yield server
+
+
+@contextmanager
+def wlmscpfs(folder: Path, *options: str, ae_title: str = "WLMSCPFS") -> Iterator[Server]:
+    """DCMTK's ``wlmscpfs``, whose worklist are the files ``*.wl`` in ``folder``'s subfolder named as the AE title."""
+    path = require("wlmscpfs")
+    worklist = folder / ae_title
+    worklist.mkdir(parents=True, exist_ok=True)
+    (worklist / "lockfile").touch()
+
+    def command(server: Server) -> Sequence[str | Path]:
+        return [path, "-v", "-dhl", "-dfp", folder, *options, str(server.port)]
+
+    with running(Server("wlmscpfs", ae_title, HOST, free_port(), folder), command) as server:
         yield server
 
 
@@ -367,7 +415,9 @@ def pynetdicom_scp(
         for context in pynetdicom.AllStoragePresentationContexts:
             ae.add_supported_context(context.abstract_syntax, pynetdicom.ALL_TRANSFER_SYNTAXES)
     else:
-        ae.supported_contexts = list(contexts)
+        for context in contexts:
+            uid, syntaxes = context.abstract_syntax, context.transfer_syntax
+            ae.add_supported_context(uid, syntaxes, scu_role=context.scu_role, scp_role=context.scp_role)
     handled = {handler[0] for handler in handlers}
     every = [*handlers, *([] if evt.EVT_C_STORE in handled else [(evt.EVT_C_STORE, store)])]
     scp = ae.start_server((HOST, 0), block=False, evt_handlers=every)
@@ -377,3 +427,34 @@ def pynetdicom_scp(
         yield server
     finally:
         scp.shutdown()
+
+
+@contextmanager
+def pynetdicom_scu(
+    port: int,
+    contexts: Sequence[Any],
+    handlers: Sequence[tuple[Any, ...]] = (),
+    *,
+    roles: Sequence[Any] = (),
+    ae_title: str = "PYNETDICOM",
+    called: str = "ANY-SCP",
+) -> Iterator[Any]:
+    """An established association of pynetdicom's with a server on this host; released, or aborted by what is raised.
+
+    Its threads have ended afterwards.
+    """
+    pynetdicom = require_pynetdicom()
+    ae = pynetdicom.AE(ae_title=ae_title)
+    ae.requested_contexts = list(contexts)
+    association = ae.associate(HOST, port, ae_title=called, ext_neg=list(roles), evt_handlers=list(handlers))
+    try:
+        assert association.is_established
+        yield association
+        assert association.is_established, "pynetdicom has lost the association"
+        association.release()
+    finally:
+        if association.is_established:
+            association.abort()
+        for thread in (association, association.dul):
+            thread.join(TOOL_TIMEOUT)
+        assert not association.is_alive(), "pynetdicom's association did not end"

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from engine_pair import (
-    CT,
     FIND,
+    GET,
+    GETTING,
     INSTANCE,
+    MOVE,
+    MOVING,
     QUERY,
     acceptor,
-    data,
-    echo_rq,
     echo_rsp,
-    find_rq,
     requestor,
-    store_rq,
     store_rsp,
 )
 from memory_link import Alone, Joined, content, instance, nothing_left
-from sansdimse.dataset import Dataset, decode, encode, read_part10_header
+from sansdimse.dataset import Dataset, decode, encode
 from sansdimse.dimse.messages import Priority
+from sansdimse.errors import LocalProtocolError
 from sansdimse.outcome import OutcomeKind, Side
-from sansdimse.peer import blocking, scp
-from sansdimse.peer.blocking import BlockingPeer, run
+from sansdimse.peer import blocking_scp
+from sansdimse.peer.blocking import BlockingPeer, next_of, run, unbounded
 from sansdimse.peer.scu import Peer
+from sansdimse.peer.scu_retrieve import Progress
 from sansdimse.peer.session import AssociationLost
 from sansdimse.peer.watch import Ending
+from sansdimse.services.sop_classes import RT_CONVENTIONAL_MACHINE_VERIFICATION as ALL_SIX
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
-from sansdimse.ul.pdu import AAbort
-
-T = TypeVar("T")
+from sansdimse.ul.parties import PresentationContext
 
 
 class Suspends:
@@ -70,37 +70,18 @@ def test_one_that_suspends_is_closed_and_told() -> None:
     assert closed == [True]
 
 
-class Unsuspended:
-    """A scheduler below ``run``: what would suspend is run to its end, as a socket's waits are."""
-
-    def __init__(self, joined: Joined, monkeypatch: pytest.MonkeyPatch) -> None:
-        def run_here(coroutine: Coroutine[Any, Any, T]) -> T:
-            if not isinstance(coroutine, Coroutine):  # what anext gives
-                coroutine = _awaited(coroutine)
-            result: T = joined.loop.call(coroutine)
-            return result
-
-        monkeypatch.setattr(blocking, "run", run_here)
-
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
-
-
 class Keeps:
     def __init__(self) -> None:
         self.got: list[tuple[str, int | None, bytes]] = []
 
-    def c_store(self, store: blocking.Store) -> int:
+    def c_store(self, store: blocking_scp.Store) -> int:
         self.got.append((store.sop_instance_uid, store.request.priority, store.read()))
         return 0xB000
 
 
 @pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> Joined:
-    joined = Joined(Keeps())
-    Unsuspended(joined, monkeypatch)
-    return joined
+def joined() -> Joined:
+    return Joined(Keeps())
 
 
 def blocking_peer(joined: Joined) -> BlockingPeer:
@@ -111,14 +92,14 @@ def blocking_peer(joined: Joined) -> BlockingPeer:
         WITHIN.append(seconds)
         yield
 
-    return BlockingPeer(joined.peer, within)
+    return BlockingPeer(joined.peer, within, joined.loop.call)
 
 
 WITHIN: list[float | None] = []
 
 
 def kept(joined: Joined) -> Any:
-    return joined.scp._serve.args[0].got  # type: ignore[union-attr]
+    return joined.scp.service.got  # type: ignore[union-attr]
 
 
 def test_a_blocking_peer_is_the_peer(joined: Joined) -> None:
@@ -200,11 +181,10 @@ def test_every_method_is_bounded_by_its_own_deadline(joined: Joined) -> None:
 class Expires:
     """A scheduler below ``run`` in which a bound passes as soon as nothing moves: as a socket's wait that raises."""
 
-    def __init__(self, alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, alone: Alone) -> None:
         self._alone = alone
         self._bounds: list[float | None] = []
-        monkeypatch.setattr(blocking, "run", self._run)
-        self.peer = BlockingPeer(alone.peer, self._within)
+        self.peer = BlockingPeer(alone.peer, self._within, self._run)
 
     @contextmanager
     def _within(self, seconds: float | None) -> Iterator[None]:
@@ -215,7 +195,7 @@ class Expires:
             self._bounds.pop()
 
     def _run(self, coroutine: Any) -> Any:
-        task = self._alone.loop.spawn(coroutine if isinstance(coroutine, Coroutine) else _awaited(coroutine))
+        task = self._alone.loop.spawn(coroutine)
         self._alone.loop.run()
         while not task.done:
             assert any(bound is not None for bound in self._bounds), "it would wait for ever"
@@ -228,11 +208,9 @@ class Expires:
         return task.result()
 
 
-def test_a_request_whose_deadline_passes_is_given_up_and_the_association_stays_usable(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_request_whose_deadline_passes_is_given_up_and_the_association_stays_usable() -> None:
     alone = Alone()
-    peer = Expires(alone, monkeypatch).peer
+    peer = Expires(alone).peer
     with pytest.raises(TimeoutError):
         peer.c_echo(deadline=0.5)
     assert [(request.message_id, request.abandoned) for request in alone.engine.outstanding] == [(1, True)]
@@ -247,9 +225,9 @@ def test_a_request_whose_deadline_passes_is_given_up_and_the_association_stays_u
     assert kinds == ["CEchoRQ", "CStoreRQ", "bytes"], "and nothing else was said"
 
 
-def test_what_became_of_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_became_of_what_was_given_up() -> None:
     alone = Alone()
-    peer = Expires(alone, monkeypatch).peer
+    peer = Expires(alone).peer
     assert peer.drained() == ()
     with pytest.raises(TimeoutError):
         peer.c_echo(deadline=0.5)
@@ -260,19 +238,19 @@ def test_what_became_of_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     assert (outcome.service, outcome.ending) == ("C-ECHO", Ending.DRAINED)
 
 
-def test_a_deadline_in_the_middle_of_a_data_set_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_in_the_middle_of_a_data_set_aborts() -> None:
     """The standard has no other way to end it (PS3.7 9.3.1.3)."""
     alone = Alone(capacity=100_000)
-    peer = Expires(alone, monkeypatch).peer
+    peer = Expires(alone).peer
     with pytest.raises(TimeoutError):
         peer.c_store(instance(3 << 20), deadline=0.5)
     assert peer.outcome is not None
     assert (peer.outcome.kind, peer.outcome.by) == (OutcomeKind.ABORTED, Side.LOCAL)
 
 
-def test_a_deadline_of_one_of_many_gives_up_all_that_are_outstanding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_of_one_of_many_gives_up_all_that_are_outstanding() -> None:
     alone = Alone()
-    peer = Expires(alone, monkeypatch).peer
+    peer = Expires(alone).peer
     results = peer.c_store_each([instance(10), instance(20)], deadline=0.5)
     with pytest.raises(TimeoutError):
         next(results)  # type: ignore[call-overload]
@@ -282,9 +260,9 @@ def test_a_deadline_of_one_of_many_gives_up_all_that_are_outstanding(monkeypatch
     assert peer.outcome is None
 
 
-def test_a_bound_around_several_calls_counts_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bound_around_several_calls_counts_for_each_of_them() -> None:
     alone = Alone()
-    peer = Expires(alone, monkeypatch).peer
+    peer = Expires(alone).peer
     with pytest.raises(TimeoutError), peer.within(0.5):
         peer.c_echo()
     alone.raw.send(echo_rsp(1))
@@ -296,7 +274,7 @@ def test_a_bound_around_several_calls_counts_for_each_of_them(monkeypatch: pytes
 
 
 class Finds:
-    def c_find(self, find: blocking.Find) -> Iterator[Dataset]:
+    def c_find(self, find: blocking_scp.Find) -> Iterator[Dataset]:
         for number in range(5):
             match = Dataset()
             match.PatientID = f"{find.identifier.PatientID}{number}"
@@ -304,10 +282,8 @@ class Finds:
 
 
 @pytest.fixture
-def querying(monkeypatch: pytest.MonkeyPatch) -> Joined:
-    joined = Joined(Finds(), ours=requestor(QUERY), theirs=acceptor(QUERY))
-    Unsuspended(joined, monkeypatch)
-    return joined
+def querying() -> Joined:
+    return Joined(Finds(), ours=requestor(QUERY), theirs=acceptor(QUERY))
 
 
 def query() -> Dataset:
@@ -355,129 +331,190 @@ def test_a_query_cancelled_in_order(querying: Joined) -> None:
     assert matches.answer in (0, 0xFE00)
 
 
-# ---------------------------------------------------------------- handlers
+# ---------------------------------------------------------------- retrieving
 
 
-def serve_store(handler: Callable[[blocking.Store], int]) -> Alone:
-    service = type("Service", (), {"c_store": staticmethod(handler)})()
-    alone = Alone(service)
-    alone.raw.send(store_rq(), data(3, b"one!", is_last=False), data(3, b"two!"))
-    return alone
+class Archive:
+    def c_get(self, get: blocking_scp.Get) -> Iterator[Any]:
+        yield 2
+        yield "a"
+        yield "b"
+
+    def c_move(self, move: blocking_scp.Move) -> int:
+        return 0xA801
 
 
-def test_a_blocking_store_shows_what_the_other_does() -> None:
-    seen: list[Any] = []
-
-    def c_store(store: blocking.Store) -> int:
-        other = store._conversation
-        for name in "request context association cancelled sop_class_uid sop_instance_uid transfer_syntax_uid".split():
-            assert getattr(store, name) == getattr(other, name)
-        seen.extend((store.sop_class_uid, store.sop_instance_uid, store.transfer_syntax_uid))
-        header = memoryview(store.part10_header())
-        at = 0
-
-        def take(size: int) -> bytes:
-            nonlocal at
-            at += size
-            return bytes(header[at - size : at])
-
-        seen.append(read_part10_header(take).sop_instance_uid)
-        seen.extend(bytes(piece) for piece in store)
-        seen.append(store.read())
-        return 0
-
-    alone = serve_store(c_store)
-    assert seen == [CT, INSTANCE, EXPLICIT_VR_LITTLE_ENDIAN, INSTANCE, b"one!", b"two!", b""]
-    assert [response.status for response in alone.raw.said()] == [0]
-    assert not alone.reports
+@pytest.fixture
+def retrieving() -> Joined:
+    contexts = (GETTING, MOVING)
+    joined = Joined(Archive(), ours=requestor(*contexts), theirs=acceptor(*contexts))
+    joined.scp_link.files.update(a=instance(10, "1.2.1"), b=instance(20, "1.2.2"))
+    return joined
 
 
-def test_a_blocking_store_gives_its_pieces_one_by_one_or_all_that_there_are() -> None:
-    seen: list[list[bytes]] = []
-
-    def c_store(store: blocking.Store) -> int:
-        seen.append([bytes(next(iter(store)))])
-        while pieces := store.pieces():
-            seen.append([bytes(piece) for piece in pieces])
-        return 0
-
-    assert [response.status for response in serve_store(c_store).raw.said()] == [0]
-    assert seen == [[b"one!"], [b"two!"]]
-
-
-def test_a_blocking_store_decodes_or_fails() -> None:
-    def c_store(store: blocking.Store) -> int:
-        store.dataset()
-        return 0
-
-    assert [response.status for response in serve_store(c_store).raw.said()] == [scp.UNDECODABLE]
+def test_a_retrieval_is_a_plain_iterator(retrieving: Joined) -> None:
+    keeps = Keeps()
+    WITHIN.clear()
+    with blocking_peer(retrieving).c_get(GET, query(), store=keeps.c_store, deadline=7.0) as retrieval:
+        assert (retrieval.answer, retrieval.is_over) == (None, False)
+        told = list(retrieval)
+        assert retrieval.is_over
+        assert retrieval.finished() == 0xB000, "Keeps warns"
+    assert retrieval.answer == 0xB000
+    assert (retrieval.answer.counters.completed, retrieval.answer.counters.warning) == (0, 2)
+    assert retrieval.progress == (told[-1] if told else Progress(None, None, None, None))
+    assert [uid for uid, _, _ in keeps.got] == ["1.2.1", "1.2.2"]
+    assert set(WITHIN) == {7.0}
+    assert len(WITHIN) == 1 + len(told) + 1 + 1  # to ask, for each response, for the end of them, and once more
+    assert nothing_left(retrieving.scu)
 
 
-def test_blocking_handlers_abort_in_the_loop() -> None:
-    """Never in the worker's thread: the engine is not for several."""
-    where: list[bool] = []
-
-    def handler(conversation: Any) -> int:
-        session = conversation._link.session
-        inner, session.abort = session.abort, lambda: (where.append(_in_a_task()), inner())
-        conversation.abort()
-        return 0
-
-    alone = serve_store(handler)
-    assert alone.raw.said() == [AAbort(0, 0)]
-    service = type("Service", (), {"c_echo": staticmethod(handler)})()
-    alone = Alone(service)
-    alone.raw.send(echo_rq(1))
-    assert alone.raw.said() == [AAbort(0, 0)]
-    service = type("Service", (), {"c_find": staticmethod(handler)})()
-    alone = Alone(service, config=acceptor(QUERY), other=requestor(QUERY))
-    alone.raw.send(find_rq(1))
-    assert alone.raw.said() == [AAbort(0, 0)]
-    assert where == [True, True, True]
+def test_a_move_says_where_to_and_ends(retrieving: Joined) -> None:
+    WITHIN.clear()
+    with blocking_peer(retrieving).c_move(MOVE, query(), "NOWHERE", deadline=7.0) as retrieval:
+        assert retrieval.finished() == 0xA801
+        retrieval.cancel()  # nothing is left to do
+    assert WITHIN == [7.0, 7.0]
+    assert nothing_left(retrieving.scu)
 
 
-def test_a_blocking_find_shows_what_the_other_does() -> None:
-    seen: list[str] = []
-
-    def c_find(find: blocking.Find) -> list[Any]:
-        other = find._conversation
-        for name in (
-            "request context association sop_class_uid transfer_syntax_uid cancelled raw_identifier identifier".split()
-        ):
-            assert getattr(find, name) == getattr(other, name)
-            seen.append(name)
-        return []
-
-    service = type("Service", (), {"c_find": staticmethod(c_find)})()
-    alone = Alone(service, config=acceptor(QUERY), other=requestor(QUERY))
-    alone.raw.send(find_rq(1, identifier=encode(query(), EXPLICIT_VR_LITTLE_ENDIAN)))
-    assert [message.status for message in alone.raw.said()] == [0]
-    assert len(seen) == 8
-    assert not alone.reports
+@pytest.mark.parametrize("service", ["get", "move"])
+def test_leaving_a_retrieval_early_cancels(retrieving: Joined, service: str) -> None:
+    peer = blocking_peer(retrieving)
+    asking = peer.c_get(GET, query(), store=Keeps().c_store) if service == "get" else peer.c_move(MOVE, query(), "X")
+    with pytest.raises(ZeroDivisionError), asking as retrieval:
+        raise ZeroDivisionError
+    assert retrieval.answer is None
+    assert peer.c_echo() == 0
+    retrieving.loop.run()
+    assert nothing_left(retrieving.scu)
+    assert nothing_left(retrieving.scp)
 
 
-def _in_a_task() -> bool:
-    import inspect
-
-    frame = inspect.currentframe()
-    names = []
-    while frame is not None:
-        names.append(frame.f_code.co_name)
-        frame = frame.f_back
-    return "block_on" in names
+def _abort_and_fail(peer: BlockingPeer) -> None:
+    peer.abort()
+    raise ZeroDivisionError
 
 
-def test_a_blocking_echo_shows_what_the_other_does() -> None:
-    seen: list[int] = []
+@pytest.mark.parametrize("service", ["get", "move"])
+def test_leaving_one_whose_association_has_ended_raises_what_one_left_with(retrieving: Joined, service: str) -> None:
+    peer = blocking_peer(retrieving)
+    asking = peer.c_get(GET, query(), store=Keeps().c_store) if service == "get" else peer.c_move(MOVE, query(), "X")
+    with pytest.raises(ZeroDivisionError), asking:
+        _abort_and_fail(peer)
+    retrieving.loop.run()
+    assert nothing_left(retrieving.scu)
 
-    def c_echo(echo: blocking.Echo) -> int:
-        assert echo.association.calling_ae_title == "ME"
-        assert echo.context.id == 1
-        assert not echo.cancelled
-        seen.append(echo.request.message_id)
-        return 0
 
-    alone = Alone(type("Service", (), {"c_echo": staticmethod(c_echo)})())
-    alone.raw.send(echo_rq(9))
-    assert seen == [9]
-    assert isinstance(alone.peer, Peer)
+def test_a_retrieval_cancelled_in_order(retrieving: Joined) -> None:
+    with blocking_peer(retrieving).c_get(GET, query(), store=Keeps().c_store) as retrieval:
+        retrieval.cancel()
+        assert retrieval.finished() in (0xB000, 0xFE00)
+
+
+# ---------------------------------------------------------------- DIMSE-N
+
+
+class Six:
+    """A service of all of DIMSE-N, which tells what it was asked."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("n_"):
+            raise AttributeError(name)
+
+        def handler(asked: blocking_scp.Normalized) -> Any:
+            self.got.append((name, asked.sop_instance_uid, asked.type_id, asked.attributes, asked.raw_data_set))
+            return (0, query()) if name != "n_delete" else 0
+
+        return handler
+
+
+@pytest.fixture
+def six() -> Joined:
+    context = PresentationContext(ALL_SIX, scp=True)
+    return Joined(Six(), scu_service=Six(), ours=requestor(context), theirs=acceptor(context))
+
+
+def test_all_of_dimse_n_is_asked_and_answered(six: Joined) -> None:
+    peer, raw = blocking_peer(six), encode(query(), EXPLICIT_VR_LITTLE_ENDIAN)
+    WITHIN.clear()
+    replies = [
+        peer.n_event_report(ALL_SIX, "1.2", 2, query(), deadline=1.0),
+        peer.n_event_report(ALL_SIX, "1.2", 2, deadline=1.5),
+        peer.n_get(ALL_SIX, "1.2", ["PatientID"], deadline=2.0),
+        peer.n_get(ALL_SIX, "1.2", deadline=2.5),
+        peer.n_set(ALL_SIX, "1.2", raw, deadline=3.0),
+        peer.n_action(ALL_SIX, "1.2", 1, query(), deadline=4.0),
+        peer.n_action(ALL_SIX, "1.2", 1, deadline=4.5),
+        peer.n_create(ALL_SIX, "1.2", query(), deadline=5.0),
+        peer.n_create(ALL_SIX, deadline=5.5),
+        peer.n_delete(ALL_SIX, "1.2", deadline=6.0),
+    ]
+    assert WITHIN == [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0]
+    assert replies == [0] * 10
+    assert [reply.data_set for reply in replies] == [query()] * 9 + [Dataset()]
+    assert [reply.sop_instance_uid for reply in replies] == ["1.2"] * 8 + ["2.25.1", "1.2"]
+    service: Any = six.scp.service
+    assert service.got == [
+        ("n_event_report", "1.2", 2, (), raw),
+        ("n_event_report", "1.2", 2, (), None),
+        ("n_get", "1.2", None, (0x00100020,), None),
+        ("n_get", "1.2", None, (), None),
+        ("n_set", "1.2", None, (), raw),
+        ("n_action", "1.2", 1, (), raw),
+        ("n_action", "1.2", 1, (), None),
+        ("n_create", "1.2", None, (), raw),
+        ("n_create", "2.25.1", None, (), None),
+        ("n_delete", "1.2", None, (), None),
+    ]
+    assert not six.reports
+
+
+def test_one_serves_until_something_is_so(six: Joined) -> None:
+    service: Any = six.scu.service
+    six.loop.spawn(Peer(six.scp).n_event_report(ALL_SIX, "1.2", 7))
+    WITHIN.clear()
+    blocking_peer(six).serve(lambda: service.got, deadline=3.0)
+    assert [each[:3] for each in service.got] == [("n_event_report", "1.2", 7)]
+    assert WITHIN == [3.0]
+    six.loop.spawn(Peer(six.scp).abort())
+    blocking_peer(six).serve()
+    assert six.scu.outcome is not None
+
+
+def test_serving_too_may_take_only_so_long() -> None:
+    alone = Alone()
+    peer = Expires(alone).peer
+    with pytest.raises(TimeoutError):
+        peer.serve(deadline=0.5)
+    assert peer.outcome is None
+
+
+# ---------------------------------------------------------------- in a worker thread
+
+
+def test_no_deadline_interrupts_a_worker_thread() -> None:
+    with unbounded(None):
+        pass
+    with pytest.raises(LocalProtocolError, match="a deadline is for blocking sockets"), unbounded(1.0):
+        raise AssertionError("it was let in")
+
+
+def test_by_default_it_is_run_where_it_is_called() -> None:
+    """As on a blocking socket, where nothing suspends."""
+    alone = Alone()
+    alone.session.abort()
+    peer = BlockingPeer(alone.peer, unbounded)
+    with pytest.raises(AssociationLost):
+        peer.c_echo()
+
+
+def test_the_next_of_none_is_none() -> None:
+    async def none() -> AsyncIterator[int]:
+        for number in ():
+            yield number
+
+    assert run(next_of(none())) is None

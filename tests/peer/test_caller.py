@@ -17,8 +17,12 @@ from sansdimse.outcome import OutcomeKind
 from sansdimse.peer.caller import LINGER, AssociateOptions, Caller
 from sansdimse.peer.host import Host
 from sansdimse.peer.scu import Peer
+from sansdimse.peer.session import opens_none
 from sansdimse.peer.watch import AssociationEnded, AssociationEstablished, OperationEnded
 from sansdimse.profile import DEFAULT, STRICT
+from sansdimse.services.common_extended import common_negotiations
+from sansdimse.services.extended import QueryExtended, RetrieveExtended
+from sansdimse.services.sop_classes import STANDARD, STUDY_ROOT_FIND, private_sop_class, private_storage
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import (
     AsynchronousOperationsWindow,
@@ -94,13 +98,65 @@ def test_what_is_said_is_proposed() -> None:
     assert request.maximum_length == 20_000
 
 
+def test_extended_negotiation_is_said_by_sop_class() -> None:
+    contexts = [STUDY_ROOT_FIND, CT]
+    options: dict[str, Any] = {
+        "contexts": contexts,
+        "extended": {STUDY_ROOT_FIND: QueryExtended(relational=True), CT: b"\2\0\0\0\1\0"},
+        "common_extended": list(common_negotiations(contexts)),
+    }
+    request = caller(**options).engine.request
+    assert request is not None
+    assert [(item.sop_class_uid, item.information) for item in request.extended_negotiations] == [
+        (STUDY_ROOT_FIND, b"\1"),
+        (CT, b"\2\0\0\0\1\0"),
+    ]
+    assert [item.sop_class_uid for item in request.common_extended_negotiations] == [CT]
+    with pytest.raises(LocalProtocolError, match="has QueryExtended, not RetrieveExtended"):
+        caller(contexts=contexts, extended={STUDY_ROOT_FIND: RetrieveExtended()})
+
+
 def test_what_cannot_be_proposed_or_served_is_told_at_once() -> None:
     with pytest.raises(LocalProtocolError, match="no UID"):
         caller(contexts=["no UID"])
-    with pytest.raises(TypeError, match="c_store"):
-        caller(service=object())
-    contexts = [PresentationContext(CT)]
+    finding = PresentationContext(STUDY_ROOT_FIND, scp=True)
+    with pytest.raises(TypeError, match="c_find"):
+        caller(contexts=[finding], service=object())
+    contexts = [PresentationContext(STUDY_ROOT_FIND), PresentationContext(CT, scp=True)]
     assert caller(contexts=contexts, service=object()), "only what the peer may invoke needs a method"
+
+
+def test_what_is_stored_for_a_c_get_may_have_a_handler_of_its_own() -> None:
+    assert caller(contexts=[PresentationContext(CT, scp=True)], service=object())
+    private = PresentationContext("1.2.3.4", scp=True)
+    with pytest.raises(TypeError, match="c_store"):
+        caller(contexts=[private], service=object())
+    mine = STANDARD.with_private(private_storage("1.2.3.4"))
+    assert caller(contexts=[private], service=object(), sop_classes=mine)
+
+
+def test_private_sop_classes_are_the_engines_and_the_services() -> None:
+    mine = STANDARD.with_private(private_sop_class("1.2.3.4", ["N-GET", "N-SET"], "Scanner Calibration"))
+    contexts = [PresentationContext("1.2.3.4", scp=True)]
+    assert caller(contexts=contexts, sop_classes=mine).engine.sop_classes is mine
+    assert caller(contexts=contexts).engine.sop_classes is STANDARD
+    with pytest.raises(TypeError, match="n_get or n_set"):
+        caller(contexts=contexts, service=Anything(), sop_classes=mine)
+    assert caller(contexts=contexts, service=Anything()), "of what nobody knows any method will do"
+
+
+def test_the_session_has_what_it_opens_and_invents_with() -> None:
+    calling = Calling(new_uid=lambda: "2.25.7")
+    assert calling.session.new_uid() == "2.25.7"
+    assert calling.session.associate is opens_none
+
+    def associate(destination: Any, options: Any) -> Any:
+        raise NotImplementedError
+
+    session = caller().session(calling.link, "x", associate=associate)
+    assert session.associate is associate
+    with pytest.raises(LocalProtocolError, match="no source of UIDs"):
+        session.new_uid()
 
 
 def test_the_session_is_the_associations() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,18 +21,35 @@ from sansdimse.peer.handlers import (
     Reply,
     Service,
     check_service,
+    checked,
     fit_comment,
     is_async,
     is_async_generator,
     judged,
     status_of,
 )
-from sansdimse.services.sop_classes import STANDARD
+from sansdimse.service_classes.refused import Refused
+from sansdimse.services.sop_classes import (
+    BASIC_GRAYSCALE_PRINT_MANAGEMENT_META,
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,
+    STANDARD,
+    STORAGE_COMMITMENT_PUSH_MODEL,
+    UNIFIED_PROCEDURE_STEP_PULL,
+    private_sop_class,
+    private_storage,
+)
+from sansdimse.services.sop_classes import UNIFIED_PROCEDURE_STEP_WATCH as WATCH
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+GET = "1.2.840.10008.5.1.4.1.2.2.3"
 WORKLIST = "1.2.840.10008.5.1.4.31"
+
+
+NAMED = Dataset()
+NAMED.PatientID = "7"
 
 
 class Stores:
@@ -76,11 +94,47 @@ def test_any_storage_needs_c_store() -> None:
         check_service(object(), [], any_storage=True)
 
 
-def test_a_class_none_of_whose_services_is_served_is_told_at_once() -> None:
-    row = STANDARD.get(MOVE)
-    assert row is not None
-    with pytest.raises(TypeError, match=f"{row.name} cannot be served.*C-ECHO, C-STORE, C-FIND"):
-        check_service(Stores(), [VERIFICATION, MOVE])
+def with_methods(*names: str) -> object:
+    return SimpleNamespace(**{name: lambda conversation: 0 for name in names})
+
+
+def test_every_service_of_dimse_c_needs_its_method() -> None:
+    check_service(with_methods("c_get", "c_move"), [VERIFICATION, GET, MOVE])
+    for uid, method in ((GET, "c_get"), (MOVE, "c_move"), (FIND, "c_find")):
+        with pytest.raises(TypeError, match=f"SimpleNamespace offers SOP classes that need the method {method}$"):
+            check_service(with_methods(*{"c_get", "c_move", "c_find"} - {method}), [uid])
+    with pytest.raises(TypeError, match="the method c_get, c_move"):
+        check_service(Stores(), [MOVE, GET])
+
+
+@pytest.mark.parametrize("method", ["n_create", "n_set"])
+def test_of_dimse_n_one_method_is_enough(method: str) -> None:
+    check_service(with_methods(method), [MODALITY_PERFORMED_PROCEDURE_STEP])
+
+
+def test_of_dimse_n_one_method_is_needed_and_it_is_none_of_the_other_ends() -> None:
+    with pytest.raises(TypeError, match=r"the method n_create or n_set$"):
+        check_service(with_methods("n_get", "c_store"), [MODALITY_PERFORMED_PROCEDURE_STEP])
+    with pytest.raises(TypeError, match=r"the method n_action$"):
+        check_service(with_methods("n_event_report"), [STORAGE_COMMITMENT_PUSH_MODEL])
+    check_service(object(), [MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION])  # its events are for us to report
+
+
+def test_a_class_with_services_of_both_kinds_needs_the_one_of_dimse_c() -> None:
+    check_service(with_methods("c_find", "n_action"), [UNIFIED_PROCEDURE_STEP_PULL])
+    with pytest.raises(TypeError, match=r"the method c_find$"):
+        check_service(with_methods("n_action"), [UNIFIED_PROCEDURE_STEP_PULL])
+    with pytest.raises(TypeError, match=r"the method n_action or n_get or n_set$"):
+        check_service(with_methods("c_find"), [UNIFIED_PROCEDURE_STEP_PULL])
+
+
+def test_of_a_meta_sop_class_the_members_are_served() -> None:
+    check_service(with_methods("n_set"), [BASIC_GRAYSCALE_PRINT_MANAGEMENT_META])
+    with pytest.raises(TypeError, match=r"n_action or n_create or n_delete or n_get or n_set$"):
+        check_service(object(), [BASIC_GRAYSCALE_PRINT_MANAGEMENT_META])
+    strange = STANDARD.with_private(private_sop_class("1.2.3.4", [], members=["1.2.3.5", CT]))
+    with pytest.raises(TypeError, match="c_store"):
+        check_service(object(), ["1.2.3.4"], sop_classes=strange)
 
 
 def test_queries_need_c_find() -> None:
@@ -94,6 +148,18 @@ def test_queries_need_c_find() -> None:
 def test_a_private_sop_class_is_served_by_what_there_is() -> None:
     check_service(Stores(), ["1.2.3.4"])
     check_service(Finds(), ["1.2.3.4"])
+
+
+@pytest.mark.parametrize("method", ["c_store", "c_get", "n_get", "n_event_report"])
+def test_of_one_that_nobody_knows_any_method_will_do(method: str) -> None:
+    check_service(with_methods(method), ["1.2.3.4"])
+
+
+def test_a_private_sop_class_that_was_declared_needs_the_methods_of_its_services() -> None:
+    mine = STANDARD.with_private(private_sop_class("1.2.3.4", ["C-FIND", "N-GET", "N-EVENT-REPORT"]))
+    check_service(with_methods("c_find", "n_get"), ["1.2.3.4"], sop_classes=mine)
+    with pytest.raises(TypeError, match=r"the method c_find, n_get$"):
+        check_service(with_methods("c_store", "n_event_report"), ["1.2.3.4"], sop_classes=mine)
 
 
 def test_which_handlers_are_async() -> None:
@@ -143,6 +209,12 @@ def status(**values: Any) -> Dataset:
         (status(PatientID="7"), Reply(NO_STATUS), "a data set without Status"),
         (status(Status=None), Reply(NOT_A_STATUS), "Status (0000,0900) is None"),
         (status(Status=[1, 2]), Reply(NOT_A_STATUS), "Status (0000,0900) is [1, 2]"),
+        (Refused(0x0112, "no"), Reply(Status(0x0112), "no"), None),
+        (
+            Failure(0x0106, "no", error_id=7, attributes=(5,), attribute_list=NAMED),
+            Reply(Status(0x0106), "no", error_id=7, attributes=(5,), data_set=NAMED),
+            None,
+        ),
         (None, Reply(NOT_A_STATUS), "the handler returned None, no status"),
         (70_000, Reply(NOT_A_STATUS), "the handler returned 70000, no status"),
         ("0000", Reply(NOT_A_STATUS), "the handler returned str, no status"),
@@ -156,6 +228,78 @@ def test_what_a_handler_gave_for_a_status(given_: Any, reply: Reply, fault: str 
         assert got.fault is None
     else:
         assert str(got.fault).startswith(fault)
+
+
+ALL = frozenset("Status ErrorComment OffendingElement ErrorID AttributeIdentifierList AffectedSOPInstanceUID".split())
+
+
+def test_which_elements_a_status_may_have_is_said_by_the_service() -> None:
+    full = status(
+        Status=0x0107,
+        ErrorComment="no",
+        OffendingElement=[1, 2],
+        ErrorID=7,
+        AttributeIdentifierList=[0x00100010, 5],
+        AffectedSOPInstanceUID="1.2.9",
+    )
+    assert judged(full, elements=ALL) == Reply(
+        Status(0x0107), "no", (1, 2), None, 7, attributes=(0x00100010, 5), sop_instance_uid="1.2.9"
+    )
+    fewer = judged(full)
+    assert fewer._replace(fault=None) == Reply(Status(0x0107), "no", (1, 2))
+    assert str(fewer.fault) == ("a status cannot have Error ID, Affected SOP Instance UID, Attribute Identifier List")
+
+
+def test_elements_without_a_value_are_none() -> None:
+    empty = status(Status=0, ErrorID=None, AttributeIdentifierList=None, AffectedSOPInstanceUID="")
+    assert judged(empty, elements=ALL) == Reply(SUCCESS)
+    zero = status(Status=0, OffendingElement=0, AttributeIdentifierList=[0])
+    assert judged(zero, elements=ALL) == Reply(SUCCESS, offending=(0,), attributes=(0,))
+
+
+def context_of(sop_class_uid: str) -> Any:
+    return SimpleNamespace(abstract_syntax=sop_class_uid)
+
+
+UPS = "a N-ACTION of Unified Procedure Step"
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "service", "status_", "action", "fault"),
+    [
+        (CT, "C-STORE", 0x0000, None, None),
+        (CT, "C-STORE", 0xB007, None, None),
+        (CT, "C-STORE", 0x0124, None, None),
+        (CT, "C-STORE", 0x1234, None, "0x1234 (failure) is no status of a C-STORE of Storage"),
+        (CT, "C-STORE", 0xFE00, None, "0xFE00 (cancel: ended on request) is no status of a C-STORE of Storage"),
+        (CT, "C-STORE", 0xFF00, None, None),  # not final: reported where it fails
+        (CT, "C-STORE", 0x12345, None, None),  # no status at all: as well
+        ("1.2.3.4", "C-STORE", 0x1234, None, None),
+        (WATCH, "N-ACTION", 0xB301, 3, None),
+        (WATCH, "N-ACTION", 0xB301, None, None),
+        (WATCH, "N-ACTION", 0x0110, 3, None),
+        (WATCH, "N-ACTION", 0xB301, 2, f"0xB301 (warning) is no status of {UPS} with action type 2"),
+        (WATCH, "N-ACTION", 0x1234, 2, f"0x1234 (failure) is no status of {UPS}"),
+    ],
+)  # fmt: skip
+def test_a_status_that_the_service_class_does_not_know_is_told_and_reported(
+    sop_class: str, service: str, status_: int, action: int | None, fault: str | None
+) -> None:
+    reply = Reply(Status(status_), "comment")
+    got = checked(reply, context_of(sop_class), service, STANDARD, action)
+    assert got._replace(fault=None) == reply
+    assert (str(got.fault) if got.fault else None) == fault
+
+
+def test_what_is_at_fault_anyhow_is_reported_for_that() -> None:
+    reply = Reply(Status(0x1234), fault=ValueError("first"))
+    assert checked(reply, context_of(CT), "C-STORE", STANDARD) is reply
+
+
+def test_what_a_private_service_class_answers_only_its_makers_know() -> None:
+    mine = STANDARD.with_private(private_sop_class("1.2.3.4", ["C-STORE"]), private_storage("1.2.3.5"))
+    assert checked(Reply(Status(0x1234)), context_of("1.2.3.4"), "C-STORE", mine).fault is None
+    assert checked(Reply(Status(0x1234)), context_of("1.2.3.5"), "C-STORE", mine).fault is not None
 
 
 def test_what_stands_in_the_place_of_what_is_none() -> None:

@@ -13,19 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_pair import ABORT, CONTEXTS, RELEASE_RQ, echo_rq, requestor
+from engine_pair import ABORT, CONTEXTS, RELEASE_RQ, echo_rq, message, requestor
 from memory_link import Anything, Cancelled, Loop, MemoryLink, Pipe, Raw, Signal
 from sansdimse.admission import OVER_BUDGET, SHUTTING_DOWN, Applicant, Budget, Certificate, Grant, Refusal
+from sansdimse.dimse.messages import NDeleteRQ, NGetRQ, NSetRQ
 from sansdimse.errors import LocalProtocolError
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind
-from sansdimse.peer.host import IDLE, Host, ServeOptions
+from sansdimse.peer.host import ABORT_GRACE, IDLE, Host, ServeOptions
+from sansdimse.peer.session import opens_none
 from sansdimse.peer.watch import AssociationEnded, AssociationEstablished, ConnectionCut
 from sansdimse.profile import DEFAULT, STRICT
+from sansdimse.services.sop_classes import STANDARD, private_sop_class
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow, ExtendedNegotiation, UserIdentityRQ
 from sansdimse.ul.negotiation import propose
-from sansdimse.ul.parties import MAXIMUM_LENGTH, Requestor, WhenIdle
+from sansdimse.ul.parties import MAXIMUM_LENGTH, PresentationContext, Requestor, WhenIdle
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
@@ -44,7 +47,7 @@ class Hosted:
         self.lock = Lock()
         self.host: Host[str] = Host(
             options.pop("service", Anything()),
-            supports=SUPPORTS,
+            supports=options.pop("supports", SUPPORTS),
             report=lambda error, where: self.reports.append((error, where)),
             watch=options.pop("watch", self.told.append),
             lock=self.lock,
@@ -128,6 +131,7 @@ def test_what_is_not_said_is_as_documented() -> None:
     assert (config.window, config.maximum_length) == (AsynchronousOperationsWindow(1, 1), MAXIMUM_LENGTH)
     assert (config.profile, config.prefer, config.extended) == (DEFAULT, (), {})
     assert (config.require_called, config.any_storage, config.allowed_calling) == (False, False, None)
+    assert not config.related_general
 
 
 def test_what_is_said_reaches_negotiation() -> None:
@@ -135,6 +139,7 @@ def test_what_is_said_reaches_negotiation() -> None:
     host = Hosted(
         ae_title="ARCHIVE",
         any_storage=True,
+        related_general=True,
         require_called=True,
         allowed_calling=["A", "B"],
         prefer=("1.2.840.10008.1.2",),
@@ -147,12 +152,61 @@ def test_what_is_said_reaches_negotiation() -> None:
     ).host
     config = host.config
     assert (config.ae_title, config.any_storage, config.require_called) == ("ARCHIVE", True, True)
+    assert config.related_general
     assert config.allowed_calling == frozenset("AB")
     assert (config.prefer, config.maximum_length) == (("1.2.840.10008.1.2",), 20_000)
     assert (config.window, config.extended) == (AsynchronousOperationsWindow(3, 2), {VERIFICATION: b"\1"})
     assert (config.when_idle, config.profile) == (WhenIdle.ECHO, STRICT)
     assert host.limits is config.limits is limits
     assert host.engine(5.0).now == 5.0
+
+
+PRIVATE = PresentationContext("1.2.3.4", scp=True)
+MINE = STANDARD.with_private(private_sop_class("1.2.3.4", ["N-GET", "N-SET"], "Scanner Calibration"))
+
+
+def test_private_sop_classes_are_the_engines_and_the_services() -> None:
+    assert Hosted(supports=[PRIVATE], sop_classes=MINE, service=Sets()).host.engine(0.0).sop_classes is MINE
+    assert Hosted(supports=[PRIVATE]).host.engine(0.0).sop_classes is STANDARD
+    with pytest.raises(TypeError, match="n_get or n_set"):
+        Hosted(supports=[PRIVATE], sop_classes=MINE)
+
+
+class Sets:
+    def __init__(self) -> None:
+        self.got: list[str] = []
+
+    async def n_set(self, asked: Any) -> int:
+        self.got.append(asked.sop_class_uid)
+        return 0xC123
+
+
+def test_a_service_of_a_private_sop_class_gets_what_it_serves_and_nothing_else() -> None:
+    service = Sets()
+    hosted = Hosted(supports=[PRIVATE], sop_classes=MINE, service=service)
+    client = hosted.connect()
+    assert isinstance(client.request(Requestor("ME", "YOU", [PRIVATE]))[0], AAssociateAC)
+    asked: dict[str, Any] = {"requested_sop_class_uid": "1.2.3.4", "requested_sop_instance_uid": "1.2"}
+    client.raw.send(message(1, NSetRQ(message_id=1, **asked), b"data"))
+    client.raw.send(message(1, NGetRQ(message_id=2, **asked)))  # declared, without a method
+    client.raw.send(message(1, NDeleteRQ(message_id=3, **asked)))  # not declared
+    assert [response.status for response in client.raw.said()] == [0xC123, 0x0211, 0x0211]
+    assert service.got == ["1.2.3.4"]
+    assert not hosted.reports
+
+
+def test_the_session_has_what_it_opens_and_invents_with() -> None:
+    hosted = Hosted(new_uid=lambda: "2.25.7")
+    session = hosted.connect().session
+    assert session.new_uid() == "2.25.7"
+    assert session.associate is opens_none
+
+    def associate(destination: Any, options: Any) -> Any:
+        raise NotImplementedError
+
+    assert hosted.host.session("b", session.engine, session.link, "b", associate=associate).associate is associate
+    with pytest.raises(LocalProtocolError, match="no source of UIDs"):
+        Hosted().connect().session.new_uid()
 
 
 def test_a_service_without_its_methods_and_settings_that_make_no_sense_are_told_at_once() -> None:
@@ -233,6 +287,78 @@ def test_while_it_closes_nobody_new_is_let_in() -> None:
     assert other.request() == [SHUTTING_DOWN]
     one.raw.send(echo_rq(1))
     assert [message.status for message in one.raw.said()] == [0]
+
+
+# ---------------------------------------------------------------- the end
+
+
+class Closing:
+    """A host that closes: what is done to whom, and how long to wait after it."""
+
+    def __init__(self, hosted: Hosted, grace: float = 7.0) -> None:
+        assert hosted.host.close()
+        self.done: list[Any] = []
+        self.steps = hosted.host.ending(
+            grace, lambda name: self.done.append(f"abort {name}"), lambda name: self.done.append(f"cut {name}")
+        )
+
+    def step(self) -> list[Any]:
+        """What the next step is; the seconds to wait after it come last."""
+        self.done.clear()
+        seconds = next(self.steps, None)
+        return [*self.done, seconds]
+
+
+def busy() -> tuple[Hosted, list[Client]]:
+    """Two who are served, one who is silent, and one who was rejected and stays."""
+    hosted = Hosted(budget=Budget(associations=2))
+    clients = [hosted.connect(name, f"10.0.0.1:{number}") for number, name in enumerate("abcd")]
+    assert [is_let_in(clients[0]), is_let_in(clients[1]), is_let_in(clients[2])] == [True, True, False]
+    return hosted, clients
+
+
+def test_who_is_not_served_is_cut_and_then_the_others_are_waited_for_aborted_and_cut() -> None:
+    hosted, (a, b, c, d) = busy()
+    closing = Closing(hosted)
+    assert hosted.host.connections == ("a", "b", "c", "d")
+    assert closing.step() == ["cut c", "cut d", 7.0]
+    for client in (c, d, a):
+        client.go()
+    assert closing.step() == ["abort b", ABORT_GRACE]
+    assert closing.step() == ["cut b", ABORT_GRACE]
+    assert closing.step() == [None]
+    assert [(type(error), where) for error, where in hosted.reports] == [(TimeoutError, "10.0.0.1:1")]
+    b.go()
+    assert hosted.host.connections == ()
+
+
+def test_when_all_have_gone_nothing_is_left_to_do() -> None:
+    hosted, clients = busy()
+    closing = Closing(hosted)
+    closing.step()
+    for client in clients:
+        client.go()
+    assert [closing.step() for _ in range(3)] == [[ABORT_GRACE], [ABORT_GRACE], [None]]
+    assert not hosted.reports
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_who_is_cancelled_while_he_closes_cuts_all(steps: int) -> None:
+    hosted, _ = busy()
+    closing = Closing(hosted)
+    for _ in range(steps):
+        closing.step()
+    closing.done.clear()
+    closing.steps.close()
+    assert closing.done == ["cut a", "cut b", "cut c", "cut d"]
+    assert not hosted.reports
+
+
+@pytest.mark.parametrize(("invoked", "each"), [(1, 1), (3, 3), (16, 16), (17, 16)])
+def test_a_handler_that_waits_for_its_peer_has_a_thread_of_its_own(invoked: int, each: int) -> None:
+    window = AsynchronousOperationsWindow(invoked, 1)
+    assert Hosted(window=window, budget=Budget(associations=20)).host.workers == 20 * each
+    assert Hosted(window=window).host.workers == Budget().associations * each
 
 
 # ---------------------------------------------------------------- access
@@ -347,8 +473,10 @@ def test_a_place_is_given_back_when_access_refuses_though_the_refused_one_stays(
 
 def test_over_the_budget_access_is_not_even_asked() -> None:
     asked = Asked(True)
-    hosted = Hosted(access=asked, budget=Budget(associations=0))
-    assert hosted.connect().request() == [OVER_BUDGET]
+    hosted = Hosted(access=asked, budget=Budget(associations=1))
+    assert is_let_in(hosted.connect())
+    asked.applicants.clear()
+    assert hosted.connect("other").request() == [OVER_BUDGET]
     assert asked.applicants == []
 
 
@@ -546,4 +674,5 @@ def test_the_books_are_empty_when_all_have_gone(script: list[tuple[str, int, Any
         gate.set()
     hosted.loop.run()
     assert hosted.books == (0, 0)
+    assert hosted.host.connections == ()
     assert not hosted.loop.waiting

@@ -118,7 +118,7 @@ def test_of_a_store_the_instance_is_told() -> None:
     end, told = alone(Waits())
     end.raw.send(store_rq(5), data(3, b"data"))
     end.loop.now += 1.0
-    end.session._serve.args[0].let_on()  # type: ignore[union-attr]
+    end.session.service.let_on()  # type: ignore[union-attr]
     end.loop.run()
     assert [(each.service, each.by, each.sop_class_uid, each.sop_instance_uid) for each in told] == [
         ("C-STORE", Side.PEER, CT, INSTANCE)
@@ -219,7 +219,7 @@ def test_ours_is_lost(end_: str) -> None:
 
 
 def test_theirs_is_cancelled() -> None:
-    async def serve(session: Session, event: Any) -> None:
+    async def serve(service: object, session: Session, event: Any) -> None:
         await session.link.signal().wait()
 
     end, told = alone(Waits())
@@ -234,7 +234,7 @@ def test_theirs_is_cancelled() -> None:
 
 
 def test_theirs_with_pending_responses() -> None:
-    async def serve(session: Session, event: Any) -> None:
+    async def serve(service: object, session: Session, event: Any) -> None:
         for _ in range(3):
             event.operation.send_match(b"match.")
         event.operation.finish(CANCEL if event.operation.cancelled else SUCCESS)

@@ -12,6 +12,7 @@ from sansdimse.peer.caller import AssociateOptions, CommonOptions
 from sansdimse.peer.host import ServeOptions
 from sansdimse.peer.options import _CALLED, _KINDS, _OPTIONAL, _SEVERAL, check_options
 from sansdimse.profile import STRICT
+from sansdimse.services.sop_classes import STANDARD
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow, UserIdentityRQ
 from sansdimse.ul.parties import PresentationContext, WhenIdle
@@ -31,12 +32,15 @@ GOOD: dict[str, Any] = {
     "profile": STRICT,
     "report": print,
     "watch": print,
+    "new_uid": str,
+    "sop_classes": STANDARD,
 }
 SERVED: dict[str, Any] = {
     **{name: value for name, value in GOOD.items() if name in ServeOptions.__annotations__},
     "ae_title": "ARCHIVE",
     "supports": (VERIFICATION,),
     "any_storage": True,
+    "related_general": True,
     "require_called": True,
     "allowed_calling": {"CT1"},
     "allowed_addresses": ["10.1.0.0/16"],
@@ -100,6 +104,8 @@ CONTEXTS = "a list of SOP class UIDs and PresentationContexts"
         ({"window": 8}, "window= is an AsynchronousOperationsWindow, not 8"),
         ({"limits": {"idle": 60}}, "limits= is a Limits, not a dict"),
         ({"when_idle": "release"}, "when_idle= is a WhenIdle, not 'release'"),
+        ({"sop_classes": "1.2.3"}, "sop_classes= is a SopClasses, not '1.2.3'"),
+        ({"new_uid": "2.25.7"}, "new_uid= is a function, not '2.25.7'"),
         ({"access": True}, "access= is a function, not True"),
     ],
 )  # fmt: skip

@@ -10,24 +10,46 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from engine_pair import ABORT, CT, INSTANCE, QUERY, acceptor, command, data, echo_rq, find_rq, requestor, store_rq
+from engine_pair import (
+    ABORT,
+    CT,
+    GETTING,
+    INSTANCE,
+    MOVING,
+    QUERY,
+    acceptor,
+    command,
+    data,
+    echo_rq,
+    find_rq,
+    get_rq,
+    message,
+    move_rq,
+    requestor,
+    store_rq,
+)
 from memory_link import Alone, Joined, content, instance, nothing_left
 from sansdimse.dataset import encode, read_part10_header
-from sansdimse.dimse.messages import CEchoRSP, CStoreRQ, CStoreRSP
+from sansdimse.dimse.messages import CEchoRSP, CStoreRQ, CStoreRSP, NDeleteRQ
 from sansdimse.dimse.status import SUCCESS
 from sansdimse.errors import LocalProtocolError
 from sansdimse.events import CancelRequested
 from sansdimse.outcome import Outcome, OutcomeKind, Side
-from sansdimse.peer import blocking
+from sansdimse.peer import blocking_scp
 from sansdimse.peer.handlers import NO_STATUS, Failure
-from sansdimse.peer.scp import NOT_A_STATUS, UNDECODABLE, UNHANDLED, Echo, Store
+from sansdimse.peer.scp import NOT_A_STATUS, UNDECODABLE, UNHANDLED, Echo, Get, Move, Normalized, Store
 from sansdimse.peer.session import AssociationLost
+from sansdimse.service_classes.refused import Refused
+from sansdimse.services.sop_classes import PRESENTATION_LUT
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
+from sansdimse.ul.parties import PresentationContext
 from sansdimse.ul.pdu import AAbort
 from sansdimse.ul.table import State
 
 PIECES = [b"one!", b"two!", b"end!"]
 STORE = [store_rq(), *[data(3, piece, is_last=piece is PIECES[-1]) for piece in PIECES]]
+
+DELETE = NDeleteRQ(message_id=1, requested_sop_class_uid=PRESENTATION_LUT, requested_sop_instance_uid=INSTANCE)
 
 Handler = Callable[[Any], Any]
 
@@ -52,7 +74,7 @@ async def reads(store: Store) -> int:
     return 0 if await store.read() == b"".join(PIECES) else 0xC123
 
 
-def reads_blocking(store: blocking.Store) -> int:
+def reads_blocking(store: blocking_scp.Store) -> int:
     return 0 if store.read() == b"".join(PIECES) else 0xC123
 
 
@@ -60,7 +82,7 @@ async def iterates(store: Store) -> int:
     return 0xB007 if [bytes(piece) async for piece in store] == PIECES else 0xC123
 
 
-def iterates_blocking(store: blocking.Store) -> int:
+def iterates_blocking(store: blocking_scp.Store) -> int:
     return 0xB007 if [bytes(piece) for piece in store] == PIECES else 0xC123
 
 
@@ -69,7 +91,7 @@ async def reads_one(store: Store) -> int:
     return 0
 
 
-def reads_one_blocking(store: blocking.Store) -> int:
+def reads_one_blocking(store: blocking_scp.Store) -> int:
     assert next(iter(store)) == PIECES[0]
     return 0
 
@@ -79,7 +101,7 @@ async def reads_rest(store: Store) -> int:
     return 0 if await store.read() == b"two!end!" and await store.read() == b"" else 0xC123
 
 
-def reads_rest_blocking(store: blocking.Store) -> int:
+def reads_rest_blocking(store: blocking_scp.Store) -> int:
     next(iter(store))
     return 0 if store.read() == b"two!end!" and store.read() == b"" else 0xC123
 
@@ -89,7 +111,7 @@ async def decodes(store: Store) -> int:
     return 0
 
 
-def decodes_blocking(store: blocking.Store) -> int:
+def decodes_blocking(store: blocking_scp.Store) -> int:
     store.dataset()
     return 0
 
@@ -106,7 +128,7 @@ def raising(error: Exception) -> tuple[Handler, Handler]:
         await anext(store)
         raise error
 
-    def blocking_handler(store: blocking.Store) -> int:
+    def blocking_handler(store: blocking_scp.Store) -> int:
         next(iter(store))
         raise error
 
@@ -137,6 +159,9 @@ STORES: list[tuple[str, tuple[Handler, Handler], int, str | None, int]] = [
     ("warns with a comment", raising(Failure(0xB000, "coerced")), 0xB000, "coerced", 0),
     ("fails with Pending", raising(Failure(0xFF00)), NOT_A_STATUS, None, 1),
     ("fails with no status", raising(Failure(0x12345)), NOT_A_STATUS, None, 1),
+    ("returns what nobody knows", returning(0x1234), 0x1234, None, 1),
+    ("fails with what nobody knows", raising(Failure(0x1234, "hm")), 0x1234, "hm", 1),
+    ("is refused by a rule", raising(Refused(0xA900, "not of this class")), 0xA900, "not of this class", 0),
 ]
 
 
@@ -214,12 +239,17 @@ def test_a_failure_that_cannot_be_encoded_is_answered_all_the_same() -> None:
     assert len(alone.reports) == 1
 
 
-def test_a_service_without_the_method_is_reported_and_answered() -> None:
-    alone = Alone(object())
-    alone.raw.send(*STORE)
-    assert [response.status for response in alone.raw.said()] == [UNHANDLED]
-    ((error, _),) = alone.reports
-    assert isinstance(error, AttributeError)
+@pytest.mark.parametrize(
+    "asked", [STORE, [find_rq()], [get_rq(1, 9)], [move_rq(1, 11)]], ids=["store", "find", "get", "move"]
+)
+def test_a_service_without_the_method_does_not_know_the_request(asked: list[bytes]) -> None:
+    contexts = (QUERY, GETTING, MOVING)
+    alone = Alone(object(), config=acceptor(*contexts), other=requestor(*contexts))
+    alone.raw.send(*asked)
+    (response,) = alone.raw.said()
+    assert (response.message_id_being_responded_to, response.status) == (1, 0x0211)
+    assert not alone.reports
+    assert nothing_left(alone.session)
 
 
 @pytest.mark.parametrize("shape", [0, 1], ids=["async", "blocking"])
@@ -232,7 +262,7 @@ def test_a_decoded_data_set(shape: int) -> None:
         got.append(await store.dataset())
         return 0
 
-    def c_store_blocking(store: blocking.Store) -> int:
+    def c_store_blocking(store: blocking_scp.Store) -> int:
         got.append(store.dataset())
         return 0
 
@@ -317,7 +347,7 @@ def test_a_handler_may_abort(shape: int, then: str, can_cancel: bool) -> None:
             await store.read()
         return 0
 
-    def c_store_blocking(store: blocking.Store) -> int:
+    def c_store_blocking(store: blocking_scp.Store) -> int:
         next(iter(store))
         store.abort()
         if then == "raises":
@@ -353,7 +383,7 @@ def test_a_handler_that_hides_the_loss_answers_nothing() -> None:
 def test_an_instance_of_many_pieces_through_both_ends() -> None:
     got: list[bytes] = []
 
-    def c_store(store: blocking.Store) -> int:
+    def c_store(store: blocking_scp.Store) -> int:
         got.append(store.read())
         return 0
 
@@ -369,7 +399,7 @@ async def fails(echo: Echo) -> int:
     raise Failure(0x0122, "not today")
 
 
-def fails_blocking(echo: blocking.Echo) -> int:
+def fails_blocking(echo: blocking_scp.Echo) -> int:
     raise Failure(0x0122, "not today")
 
 
@@ -381,6 +411,7 @@ ECHOES: list[tuple[str, tuple[Handler, Handler], int, str | None, int]] = [
     ("returns Pending", returning(0xFF00), 0, None, 1),
     ("fails", (fails, fails_blocking), 0x0122, "not today", 0),
     ("raises", raising(ValueError()), 0, None, 1),
+    ("returns what nobody knows", returning(0x1234), 0x1234, None, 0),
 ]
 
 
@@ -432,7 +463,7 @@ def test_the_requestor_serves_too() -> None:
         return 0 if await store.read() == b"data" else 0xC123
 
     alone = Alone(config=requestor())
-    alone.session._serve = Joined(scu_service=served("c_store", c_store)).scu._serve
+    alone.session.service = served("c_store", c_store)
     alone.raw.send(store_rq(), data(3, b"data"))
     assert [response.status for response in alone.raw.said()] == [0]
 
@@ -477,6 +508,46 @@ def test_a_find_is_served_by_its_own_conversation() -> None:
     alone.raw.send(find_rq(1))
     pending, match, final = alone.raw.said()
     assert (pending.status, match, final.status) == (0xFF00, b"match.", 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "asked", "given", "status"),
+    [
+        ("c_get", Get, get_rq(1, 9), [0], 0),
+        ("c_move", Move, move_rq(1, 11), [None], 0xA801),
+        ("n_delete", Normalized, message(13, DELETE), 0x0112, 0x0112),
+    ],
+)
+def test_each_request_is_served_by_its_own_conversation(
+    method: str, kind: type, asked: bytes, given: Any, status: int
+) -> None:
+    seen: list[type] = []
+
+    async def handler(conversation: Any) -> Any:
+        seen.append(type(conversation))
+        return given
+
+    contexts = (QUERY, GETTING, MOVING, PresentationContext(PRESENTATION_LUT, scp=True))
+    alone = Alone(served(method, handler), config=acceptor(*contexts), other=requestor(*contexts))
+    alone.raw.send(asked)
+    assert [response.status for response in alone.raw.said()] == [status]
+    assert seen == [kind]
+    assert not alone.reports
+
+
+@pytest.mark.parametrize("method", ["c_echo", "c_store"])
+def test_what_comes_after_comes_after_the_answer(method: str) -> None:
+    order: list[int] = []
+
+    async def handler(conversation: Any) -> int:
+        conversation.after(lambda peer: order.append(len(alone.engine.unanswered)))
+        return 0
+
+    alone = Alone(served(method, handler))
+    for part in STORE if method == "c_store" else [echo_rq(1)]:
+        assert order == []
+        alone.raw.send(part)
+    assert order == [0]
 
 
 @pytest.mark.parametrize("status", [0, 0xA700])

@@ -32,11 +32,16 @@ from sansdimse.dimse.messages import CCancelRQ, CFindRQ, CFindRSP, CStoreRQ
 from sansdimse.dimse.status import CANCEL
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind
-from sansdimse.peer import blocking
+from sansdimse.peer import blocking_scp
 from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure
 from sansdimse.peer.scp import Find
-from sansdimse.peer.scp_find import _MOST, UNDECODABLE, UNENCODABLE, UNHANDLED
-from sansdimse.services.sop_classes import MODALITY_WORKLIST_FIND, PATIENT_ROOT_FIND, REPOSITORY_QUERY
+from sansdimse.peer.scp_find import _AT_ONCE, _MOST, UNDECODABLE, UNENCODABLE, UNHANDLED
+from sansdimse.services.sop_classes import (
+    GENERAL_RELEVANT_PATIENT_INFORMATION,
+    MODALITY_WORKLIST_FIND,
+    PATIENT_ROOT_FIND,
+    REPOSITORY_QUERY,
+)
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.parties import PresentationContext
@@ -95,8 +100,8 @@ class Shapes:
 
     @staticmethod
     def generator(script: Script) -> Any:
-        def c_find(find: blocking.Find) -> Iterator[Any]:
-            assert isinstance(find, blocking.Find)
+        def c_find(find: blocking_scp.Find) -> Iterator[Any]:
+            assert isinstance(find, blocking_scp.Find)
             yield from plays(script)
 
         return SimpleNamespace(c_find=c_find)
@@ -244,7 +249,7 @@ def test_what_a_handler_may_return(is_async: bool, returned: Any, status: int, r
 
 @pytest.mark.parametrize(("returned", "status"), [(None, 0), (0xB000, 0xB000), ("word", NOT_A_STATUS)])
 def test_a_generator_may_return_how_it_ended(returned: Any, status: int) -> None:
-    def c_find(find: blocking.Find) -> Any:
+    def c_find(find: blocking_scp.Find) -> Any:
         yield A
         return returned
 
@@ -280,12 +285,11 @@ def test_an_async_iterator_that_cannot_be_closed() -> None:
     assert answered(end)[1].status == 0
 
 
-def test_a_service_without_the_method_is_reported_and_answered() -> None:
+def test_a_service_without_the_method_does_not_know_it() -> None:
     end = alone(object())
     end.raw.send(ASKED)
-    assert answered(end) == ([], found(1, UNHANDLED))
-    ((error, _),) = end.reports
-    assert isinstance(error, AttributeError)
+    assert answered(end) == ([], found(1, 0x0211))
+    assert not end.reports
 
 
 def test_where_nobody_serves_it_is_refused() -> None:
@@ -295,14 +299,114 @@ def test_where_nobody_serves_it_is_refused() -> None:
     assert find.status == 0x0122
 
 
+# ---------------------------------------------------------------- where there may be one match only (PS3.4 Q.2.1)
+
+SINGLE: list[tuple[str, Script, int, int, int]] = [
+    # what it does, its script, how many matches, final status, reports
+    ("nothing", [], 0, 0, 0),
+    ("a match", [A], 1, 0, 0),
+    ("a match with a status", [(0xFF01, A)], 1, 0, 0),
+    ("a match and a status that ends it", [A, 0], 1, 0, 0),
+    ("two", [A, B], 0, 0xC100, 0),
+    ("many", [A, B, A, B, ZeroDivisionError()], 0, 0xC100, 0),
+    ("a match and a failure", [A, Failure(0xC200)], 0, 0xC200, 0),
+    ("a match and an error", [A, ZeroDivisionError()], 0, UNHANDLED, 1),
+    ("a match that cannot be encoded", [A, Dataset()], 0, UNENCODABLE, 1),
+    ("a status that is more than there may be", [(data_set(Status=0xFF00, ErrorID=3), A)], 1, 0, 1),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("script", "matches", "status", "reports"), [row[1:] for row in SINGLE], ids=[row[0] for row in SINGLE]
+)
+def test_of_relevant_patient_information_there_is_one_match_or_none(
+    shape: Shape, script: Script, matches: int, status: int, reports: int
+) -> None:
+    end = alone(shape(script), sop_class=GENERAL_RELEVANT_PATIENT_INFORMATION)
+    asked = encode(data_set(PatientID="7"), ELE)
+    end.raw.send(find_rq(identifier=asked, sop_class=GENERAL_RELEVANT_PATIENT_INFORMATION))
+    given, final = answered(end)
+    assert (len(given), final.status) == (matches, status)
+    assert [match for _, match in given] == [encode(A, ELE)] * matches
+    assert len(end.reports) == reports
+    assert nothing_left(end.session)
+
+
+def test_one_match_that_nobody_wants_any_more_is_not_told() -> None:
+    async def c_find(find: Find) -> AsyncIterator[Dataset]:
+        end.raw._outgoing.data += CANCELLED
+        end.link.drive()
+        yield A
+
+    end = alone(SimpleNamespace(c_find=c_find), sop_class=GENERAL_RELEVANT_PATIENT_INFORMATION)
+    end.link.can_cancel = False
+    asked = encode(data_set(PatientID="7"), ELE)
+    end.raw.send(find_rq(identifier=asked, sop_class=GENERAL_RELEVANT_PATIENT_INFORMATION))
+    given, final = answered(end)
+    assert (given, final.status) == ([], CANCEL)
+
+
 # ---------------------------------------------------------------- what a handler sees
+
+
+@pytest.mark.parametrize("shape", [0, 1], ids=["async", "blocking"])
+@pytest.mark.parametrize(
+    ("identifier", "status", "offending"),
+    [
+        (data_set(QueryRetrieveLevel="STUDY", PatientID="7"), 0, ()),
+        (data_set(QueryRetrieveLevel="SERIES"), 0xA900, (0x0020000D,)),
+        (data_set(PatientID="7"), 0xA900, (0x00080052,)),
+    ],
+)
+def test_what_a_model_does_not_allow_is_refused_with_the_elements_in_question(
+    identifier: Dataset, status: int, offending: tuple[int, ...], shape: int
+) -> None:
+    async def c_find(find: Find) -> list[Dataset]:
+        assert find.check_identifier() == identifier
+        return []
+
+    def c_find_blocking(find: blocking_scp.Find) -> list[Dataset]:
+        assert find.check_identifier() == identifier
+        return []
+
+    end = alone(SimpleNamespace(c_find=(c_find, c_find_blocking)[shape]))
+    end.raw.send(find_rq(identifier=encode(identifier, ELE)))
+    given, final = answered(end)
+    assert (given, final.status, final.offending_element) == ([], status, offending)
+    assert (final.error_comment is None) == (status == 0)
+    assert not (final.error_comment or "").startswith("0x")
+    assert not end.reports
+
+
+@pytest.mark.parametrize("shape", [0, 1], ids=["async", "blocking"])
+@pytest.mark.parametrize("script", [[], [A, B], [Failure(0xC123)], [ZeroDivisionError()]])
+def test_what_comes_after_comes_after_the_answer(script: Script, shape: int) -> None:
+    order: list[int] = []
+
+    async def after(peer: Any) -> None:
+        order.append(len(end.engine.unanswered))
+
+    async def c_find(find: Find) -> AsyncIterator[Any]:
+        find.after(after)
+        for item in plays(script):
+            yield item
+
+    def c_find_blocking(find: blocking_scp.Find) -> Iterator[Any]:
+        find.after(lambda peer: order.append(len(end.engine.unanswered)))
+        yield from plays(script)
+
+    end = alone(SimpleNamespace(c_find=(c_find, c_find_blocking)[shape]))
+    end.raw.send(ASKED)
+    assert order == [0]
+    assert len(answered(end)[0]) == sum(isinstance(item, Dataset) for item in script)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_what_a_handler_sees(is_async: bool) -> None:
     seen: list[Any] = []
 
-    def look(find: Find | blocking.Find) -> None:
+    def look(find: Find | blocking_scp.Find) -> None:
         info = find.association
         seen.append((info.calling_ae_title, info.called_ae_title, info.address))
         seen.append((find.context.id, find.sop_class_uid, find.transfer_syntax_uid, find.cancelled))
@@ -315,7 +419,7 @@ def test_what_a_handler_sees(is_async: bool) -> None:
         look(find)
         return []
 
-    def c_find_blocking(find: blocking.Find) -> list[Any]:
+    def c_find_blocking(find: blocking_scp.Find) -> list[Any]:
         look(find)
         return []
 
@@ -338,7 +442,7 @@ def test_an_identifier_that_cannot_be_decoded_is_answered_so_if_it_is_asked_for(
         yield find.raw_identifier
         yield find.identifier
 
-    def c_find_blocking(find: blocking.Find) -> Iterator[Any]:
+    def c_find_blocking(find: blocking_scp.Find) -> Iterator[Any]:
         yield find.raw_identifier
         yield find.identifier
 
@@ -357,7 +461,7 @@ def test_a_handler_may_abort(is_async: bool) -> None:
         find.abort()
         yield A
 
-    def c_find_blocking(find: blocking.Find) -> Iterator[Any]:
+    def c_find_blocking(find: blocking_scp.Find) -> Iterator[Any]:
         find.abort()
         yield A
 
@@ -504,12 +608,12 @@ def test_a_cancel_that_comes_with_its_request_is_answered(shape: Shape, can_canc
 def test_a_cancel_between_two_hops_of_a_blocking_handler() -> None:
     went: list[str] = []
 
-    def c_find(find: blocking.Find) -> Iterator[Any]:
+    def c_find(find: blocking_scp.Find) -> Iterator[Any]:
         try:
             for number in range(100):
                 went.append(str(number))
                 yield A
-                if number == 2:
+                if number == _AT_ONCE + 2:
                     end.raw._outgoing.data += CANCELLED
         finally:
             went.append("closed")
@@ -520,7 +624,7 @@ def test_a_cancel_between_two_hops_of_a_blocking_handler() -> None:
     given, final = answered(end)
     assert final.status == CANCEL
     assert went[-1] == "closed"
-    assert 3 <= len(given) < len(went) - 1 < 3 + _MOST
+    assert _AT_ONCE + 3 <= len(given) < len(went) - 1 < _AT_ONCE + 3 + _MOST
     assert not end.reports
     assert nothing_left(end.session)
 
@@ -562,7 +666,7 @@ def test_what_a_handler_raises_while_it_is_closed_is_reported(is_async: bool, ca
         finally:
             raise ZeroDivisionError
 
-    def c_find_blocking(find: blocking.Find) -> Iterator[Any]:
+    def c_find_blocking(find: blocking_scp.Find) -> Iterator[Any]:
         try:
             for _ in range(100):
                 end.raw._outgoing.data += CANCELLED
@@ -691,7 +795,7 @@ def test_a_cancel_while_they_wait_behind_a_data_set() -> None:
 def test_matches_of_a_blocking_handler_go_several_a_hop_while_they_come_quickly() -> None:
     hops: list[int] = []
 
-    def c_find(find: blocking.Find) -> Iterator[Any]:
+    def c_find(find: blocking_scp.Find) -> Iterator[Any]:
         for number in range(200):
             if number >= 100:
                 end.loop.now += 1.0
@@ -711,15 +815,58 @@ def test_matches_of_a_blocking_handler_go_several_a_hop_while_they_come_quickly(
     end.raw.send(ASKED)
     assert len(answered(end)[0]) == 200
     sizes = [later - earlier for earlier, later in zip([0, *hops], hops, strict=False)]
-    assert sizes[:6] == [1, 2, 4, 8, 16, 32]
+    assert sizes[:_AT_ONCE] == [1] * _AT_ONCE
+    assert sizes[_AT_ONCE : _AT_ONCE + 5] == [2, 4, 8, 16, 32]
     assert max(sizes) == _MOST
     assert sizes[-10:-1] == [1] * 9
     assert sum(sizes) == 200
 
 
+@pytest.mark.parametrize("nests", [False, True], ids=["a loop", "a socket"])
+def test_matches_of_a_handler_on_the_loop_are_written_several_at_once_while_they_come_quickly(nests: bool) -> None:
+    async def c_find(find: Find) -> AsyncIterator[Any]:
+        for number in range(200):
+            if number >= 100:
+                end.loop.now += 1.0
+            before.append(number)
+            yield A
+
+    before: list[int] = []
+    flushed: list[int] = []
+    end = alone(SimpleNamespace(c_find=c_find))
+    end.link.nests = nests
+    flush = end.link.flush
+
+    async def counted() -> None:
+        flushed.append(len(before))
+        await flush()
+
+    end.link.flush = counted  # type: ignore[method-assign]
+    end.raw.send(ASKED)
+    assert len(answered(end)[0]) == 200
+    assert flushed[:4] == ([1, 2, 3, 4] if nests else [33, 66, 99, 101])
+    assert flushed[-99:] == list(range(102, 201))
+
+
+def test_a_handler_on_the_loop_that_waits_has_written_its_matches() -> None:
+    async def c_find(find: Find) -> AsyncIterator[Any]:
+        for _ in range(3):
+            yield A
+        await waits.wait()
+        yield A
+
+    end = alone(SimpleNamespace(c_find=c_find))
+    waits = end.link.signal()
+    end.raw.send(ASKED)
+    assert len(end.raw.said()) == 6, "three matches, each a command set and an identifier"
+    waits.set()
+    matches, final = answered(end)
+    assert (len(matches), final.status) == (1, 0)
+
+
 def test_a_hop_brings_not_much_more_than_so_many_bytes() -> None:
     hops: list[int] = []
-    end = alone(Shapes.generator([b"x" * 40_000] * 8))
+    end = alone(Shapes.generator([A] * (_AT_ONCE - 1) + [b"x" * 40_000] * 8))
     block_on = end.link.block_on
 
     def counted(coroutine: Any) -> Any:
@@ -728,5 +875,5 @@ def test_a_hop_brings_not_much_more_than_so_many_bytes() -> None:
 
     end.link.block_on = counted  # type: ignore[method-assign]
     end.raw.send(ASKED)
-    assert len(answered(end)[0]) == 8
-    assert hops == [1, 2, 2, 2, 1]
+    assert len(answered(end)[0]) == _AT_ONCE + 7
+    assert hops == [1] * _AT_ONCE + [2, 2, 2, 1]

@@ -7,18 +7,60 @@ from typing import Any
 
 import pytest
 
-from engine_pair import ABORT, FIND, QUERY, RELEASE_RP, RELEASE_RQ, acceptor, echo_rsp, find_rsp, requestor, store_rsp
+from engine_pair import (
+    ABORT,
+    FIND,
+    GET,
+    GETTING,
+    MOVE,
+    MOVING,
+    MPPS,
+    QUERY,
+    RELEASE_RP,
+    RELEASE_RQ,
+    acceptor,
+    data,
+    echo_rsp,
+    find_rsp,
+    get_rsp,
+    message,
+    move_rsp,
+    requestor,
+    store_rq,
+    store_rsp,
+)
 from memory_link import Alone, Anything, Cancelled, Joined, content, instance, nothing_left
-from sansdimse.dataset import Dataset, encode
-from sansdimse.dimse.messages import CCancelRQ, CFindRQ, CStoreRQ, Priority
+from sansdimse.dataset import Dataset, DatasetError, encode
+from sansdimse.dimse.messages import (
+    NO_DATA_SET,
+    WITH_DATA_SET,
+    CCancelRQ,
+    CFindRQ,
+    CStoreRQ,
+    NActionRQ,
+    NCreateRQ,
+    NDeleteRQ,
+    NEventReportRQ,
+    NGetRQ,
+    NSetRQ,
+    Priority,
+)
+from sansdimse.errors import LocalProtocolError
 from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind, Side
-from sansdimse.peer.scp import Store
-from sansdimse.peer.scu import Answer, Peer
+from sansdimse.peer.scp import Normalized, Store
+from sansdimse.peer.scu import Answer, Peer, Reply, Retrieved
 from sansdimse.peer.session import AssociationLost
 from sansdimse.peer.watch import Ending
+from sansdimse.services.operation import RESPONSE_TO
+from sansdimse.services.sop_classes import (
+    BASIC_GRAYSCALE_PRINT_MANAGEMENT_META,
+    PRINTER,
+)
+from sansdimse.services.sop_classes import RT_CONVENTIONAL_MACHINE_VERIFICATION as ALL_SIX
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.parties import PresentationContext
 from sansdimse.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
@@ -371,3 +413,345 @@ def test_what_was_given_up_is_told_when_it_is_drained_or_lost(answers: bool) -> 
     (outcome,) = drained.result()
     assert (outcome.service, outcome.by) == ("C-ECHO", Side.LOCAL)
     assert (outcome.ending, outcome.status) == ((Ending.DRAINED, 0) if answers else (Ending.LOST, None))
+
+
+# ---------------------------------------------------------------- DIMSE-N, in both roles
+
+NAMED = Dataset()
+NAMED.PatientID = "7"
+ENCODED = encode(NAMED, EXPLICIT_VR_LITTLE_ENDIAN)
+
+Ask = Callable[[Peer], Coroutine[Any, Any, Reply]]
+ASKED: dict[str, tuple[Ask, Any, bytes | None]] = {
+    "N-EVENT-REPORT": (
+        lambda peer: peer.n_event_report(ALL_SIX, "1.2.3", 2, NAMED),
+        NEventReportRQ(
+            message_id=1,
+            affected_sop_class_uid=ALL_SIX,
+            affected_sop_instance_uid="1.2.3",
+            event_type_id=2,
+            command_data_set_type=WITH_DATA_SET,
+        ),
+        ENCODED,
+    ),
+    "N-EVENT-REPORT without information": (
+        lambda peer: peer.n_event_report(ALL_SIX, "1.2.3", 2),
+        NEventReportRQ(
+            message_id=1, affected_sop_class_uid=ALL_SIX, affected_sop_instance_uid="1.2.3", event_type_id=2
+        ),
+        None,
+    ),
+    "N-GET": (
+        lambda peer: peer.n_get(ALL_SIX, "1.2.3", ["PatientName", 0x00100020]),
+        NGetRQ(
+            message_id=1,
+            requested_sop_class_uid=ALL_SIX,
+            requested_sop_instance_uid="1.2.3",
+            attribute_identifier_list=(0x00100010, 0x00100020),
+        ),
+        None,
+    ),
+    "N-GET of all": (
+        lambda peer: peer.n_get(ALL_SIX, "1.2.3"),
+        NGetRQ(message_id=1, requested_sop_class_uid=ALL_SIX, requested_sop_instance_uid="1.2.3"),
+        None,
+    ),
+    "N-SET": (
+        lambda peer: peer.n_set(ALL_SIX, "1.2.3", NAMED),
+        NSetRQ(message_id=1, requested_sop_class_uid=ALL_SIX, requested_sop_instance_uid="1.2.3"),
+        ENCODED,
+    ),
+    "N-SET of bytes": (
+        lambda peer: peer.n_set(ALL_SIX, "1.2.3", b"anything"),
+        NSetRQ(message_id=1, requested_sop_class_uid=ALL_SIX, requested_sop_instance_uid="1.2.3"),
+        b"anything",
+    ),
+    "N-ACTION": (
+        lambda peer: peer.n_action(ALL_SIX, "1.2.3", 1, NAMED),
+        NActionRQ(
+            message_id=1,
+            requested_sop_class_uid=ALL_SIX,
+            requested_sop_instance_uid="1.2.3",
+            action_type_id=1,
+            command_data_set_type=WITH_DATA_SET,
+        ),
+        ENCODED,
+    ),
+    "N-ACTION without information": (
+        lambda peer: peer.n_action(ALL_SIX, "1.2.3", 1),
+        NActionRQ(message_id=1, requested_sop_class_uid=ALL_SIX, requested_sop_instance_uid="1.2.3", action_type_id=1),
+        None,
+    ),
+    "N-CREATE": (
+        lambda peer: peer.n_create(ALL_SIX, "1.2.3", NAMED),
+        NCreateRQ(
+            message_id=1,
+            affected_sop_class_uid=ALL_SIX,
+            affected_sop_instance_uid="1.2.3",
+            command_data_set_type=WITH_DATA_SET,
+        ),
+        ENCODED,
+    ),
+    "N-CREATE without a name": (
+        lambda peer: peer.n_create(ALL_SIX),
+        NCreateRQ(message_id=1, affected_sop_class_uid=ALL_SIX),
+        None,
+    ),
+    "N-DELETE": (
+        lambda peer: peer.n_delete(ALL_SIX, "1.2.3"),
+        NDeleteRQ(message_id=1, requested_sop_class_uid=ALL_SIX, requested_sop_instance_uid="1.2.3"),
+        None,
+    ),
+}
+SIX = PresentationContext(ALL_SIX, scp=True)
+
+
+def six(*, requests: bool = True) -> Alone:
+    """One that may ask all six of a scripted peer: as who opened the association, or as who was asked to."""
+    if requests:
+        return Alone(config=requestor(SIX), other=acceptor(SIX))
+    return Alone(object(), config=acceptor(SIX), other=requestor(SIX))
+
+
+def reply_to(request: Any, status: int = 0, data_set: bytes | None = None) -> bytes:
+    kind: Any = RESPONSE_TO[type(request)]
+    response = kind(
+        message_id_being_responded_to=request.message_id,
+        affected_sop_class_uid=ALL_SIX,
+        affected_sop_instance_uid="1.2.3",
+        command_data_set_type=NO_DATA_SET if data_set is None else WITH_DATA_SET,
+        status=status,
+    )
+    return message(7, response, data_set)
+
+
+@pytest.mark.parametrize("requests", [True, False], ids=["as requestor", "as acceptor"])
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("status", [0, 0x0107, 0x0110])
+def test_a_request_of_dimse_n_and_its_reply(asked: str, status: int, requests: bool) -> None:
+    ask, request, content = ASKED[asked]
+    alone = six(requests=requests)
+    task = alone.loop.spawn(ask(alone.peer))
+    assert alone.raw.said() == [request, *([] if content is None else [content])]
+    replies = not isinstance(request, NDeleteRQ) and status != 0x0110
+    alone.raw.send(reply_to(request, status, ENCODED if replies else None))
+    reply = task.result()
+    assert isinstance(reply, Reply)
+    assert (reply, reply.sop_instance_uid) == (status, "1.2.3")
+    assert reply.data_set == (NAMED if replies else Dataset())
+    assert nothing_left(alone.session)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("end", [RELEASE_RQ, ABORT])
+def test_the_association_is_lost_while_one_waits_for_the_reply(asked: str, end: Any) -> None:
+    alone = six()
+    task = alone.loop.spawn(ASKED[asked][0](alone.peer))
+    alone.loop.run()
+    alone.raw.send(end)
+    with pytest.raises(AssociationLost):
+        task.result()
+    assert nothing_left(alone.session)
+
+
+def test_one_given_up_leaves_the_association_usable() -> None:
+    alone = six()
+    task = alone.loop.spawn(alone.peer.n_set(ALL_SIX, "1.2.3", NAMED), cancel_at=1)
+    request, _ = alone.raw.said()
+    assert task.cancelled
+    alone.raw.send(reply_to(request, 0, ENCODED))
+    assert [each.ending for each in alone.loop.call(alone.peer.drained())] == [Ending.DRAINED]
+    assert nothing_left(alone.session)
+
+
+def test_mistakes_are_told_before_anything_is_sent() -> None:
+    unencodable = Dataset()
+    unencodable.Rows = 7
+    unencodable["Rows"]._value = "many"
+    mistakes: list[tuple[Ask, type[Exception], str]] = [
+        (lambda peer: peer.n_get(ALL_SIX, "1.2.3", ["PatientNumber"]), ValueError, "no keyword"),
+        (lambda peer: peer.n_set(ALL_SIX, "1.2.3", unencodable), DatasetError, "Rows|0028,0010|encoded"),
+        (lambda peer: peer.n_set(ALL_SIX, "no UID", NAMED), LocalProtocolError, "no UID"),
+        (lambda peer: peer.n_set(ALL_SIX, "1.2.3", b"odd"), LocalProtocolError, "3 bytes"),
+        (lambda peer: peer.n_set(MPPS, "1.2.3", NAMED), LocalProtocolError, "Modality Performed Procedure Step"),
+        (lambda peer: peer.n_delete("1.2.3.4", "1.2.3"), LocalProtocolError, "1.2.3.4"),
+    ]
+    for ask, error, words in mistakes:
+        alone = six()
+        with pytest.raises(error, match=words):
+            alone.loop.call(ask(alone.peer))
+        assert alone.raw.said() == []
+        assert nothing_left(alone.session)
+
+
+@pytest.mark.parametrize("requests", [True, False], ids=["as requestor", "as acceptor"])
+def test_who_may_ask_what_the_roles_say(requests: bool) -> None:
+    context = PresentationContext(ALL_SIX)  # the requestor is the SCU, and reports no events; the acceptor only those
+    if requests:
+        alone = Alone(config=requestor(context), other=acceptor(context))
+    else:
+        alone = Alone(object(), config=acceptor(context), other=requestor(context))
+    event, delete = ASKED["N-EVENT-REPORT"], ASKED["N-DELETE"]
+    good, bad = (delete, event) if requests else (event, delete)
+    with pytest.raises(LocalProtocolError, match="RT Conventional Machine Verification"):
+        alone.loop.call(bad[0](alone.peer))
+    task = alone.loop.spawn(good[0](alone.peer))
+    assert alone.raw.said()[0] == good[1]
+    alone.raw.send(reply_to(good[1]))
+    assert task.result() == 0
+
+
+def test_the_members_of_a_meta_sop_class_are_asked_on_its_context() -> None:
+    context = PresentationContext(BASIC_GRAYSCALE_PRINT_MANAGEMENT_META)
+    alone = Alone(config=requestor(context), other=acceptor(context))
+    task = alone.loop.spawn(alone.peer.n_get(PRINTER, "1.2.840.10008.5.1.1.17", ["PrinterStatus"]))
+    (request,) = alone.raw.said()
+    assert (request.requested_sop_class_uid, request.attribute_identifier_list) == (PRINTER, (0x21100010,))
+    alone.raw.send(reply_to(request))
+    assert task.result() == 0
+
+
+def test_both_ends_ask_and_answer() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.got: list[Any] = []
+
+        async def n_create(self, asked: Normalized) -> Any:
+            self.got.append(asked.data_set.PatientID)
+            return 0, NAMED
+
+        async def n_event_report(self, asked: Normalized) -> Any:
+            self.got.append(asked.type_id)
+            return 0x0110
+
+    ours, theirs = Service(), Service()
+    joined = Joined(theirs, scu_service=ours, ours=requestor(SIX), theirs=acceptor(SIX))
+    created = joined.loop.call(joined.peer.n_create(ALL_SIX, None, NAMED))
+    assert (created, created.sop_instance_uid, created.data_set) == (0, "2.25.1", NAMED)
+    assert joined.loop.call(Peer(joined.scp).n_event_report(ALL_SIX, "2.25.1", 3)) == 0x0110
+    assert joined.loop.call(Peer(joined.scp).n_delete(ALL_SIX, "2.25.1")) == 0x0211
+    assert (theirs.got, ours.got) == (["7"], [3])
+    assert not joined.reports
+
+
+# ---------------------------------------------------------------- serving, and nothing else
+
+
+def test_one_serves_until_something_is_so() -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.events: list[int | None] = []
+
+        async def n_event_report(self, asked: Normalized) -> int:
+            self.events.append(asked.type_id)
+            return 0
+
+    told = Told()
+    joined = Joined(scu_service=told, ours=requestor(SIX), theirs=acceptor(SIX))
+    task = joined.loop.spawn(joined.peer.serve(lambda: len(told.events) == 2))
+    for number in (1, 2):
+        assert not task.done
+        assert joined.loop.finish(Peer(joined.scp).n_event_report(ALL_SIX, "1.2.3", number)) == 0
+    task.result()
+    assert told.events == [1, 2]
+    joined.loop.call(joined.peer.serve(lambda: True))  # at once
+    assert joined.scu.outcome is None
+
+
+@pytest.mark.parametrize("end", ["release", "abort", "vanish", "our abort"])
+def test_one_serves_until_the_association_ends(end: str) -> None:
+    alone = six()
+    task = alone.loop.spawn(alone.peer.serve())
+    alone.loop.run()
+    assert not task.done
+    if end == "vanish":
+        alone.raw.vanish()
+    elif end == "our abort":
+        alone.session.abort()
+        alone.loop.run()
+    else:
+        alone.raw.send(RELEASE_RQ if end == "release" else ABORT)
+    assert task.result() is None
+    alone.loop.call(alone.peer.serve())
+    assert not alone.loop.waiting
+
+
+# ---------------------------------------------------------------- retrieving: what is sent, and how one leaves
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("as_bytes", [False, True])
+@pytest.mark.parametrize("service", ["get", "move"])
+def test_a_retrieval_is_a_context_that_tells_how_far_it_is(service: str, as_bytes: bool, leaves: bool) -> None:
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    encoded = encode(query, EXPLICIT_VR_LITTLE_ENDIAN)
+    given = encoded if as_bytes else query
+
+    async def ask(peer: Peer) -> Retrieved | None:
+        asking = (
+            peer.c_get(GET, given, store=Anything().c_store, priority=Priority.LOW)
+            if service == "get"
+            else peer.c_move(MOVE, given, "STORE", priority=Priority.LOW)
+        )
+        async with asking as retrieval:
+            if not leaves:
+                async for _ in retrieval:
+                    pass
+        return retrieval.answer
+
+    context = GETTING if service == "get" else MOVING
+    alone = Alone(config=requestor(context), other=acceptor(context))
+    task = alone.loop.spawn(ask(alone.peer))
+    request, identifier, *cancels = alone.raw.said()
+    assert (request.message_id, request.priority, identifier) == (1, Priority.LOW, encoded)
+    assert getattr(request, "move_destination", "STORE") == "STORE"
+    assert cancels == ([CCancelRQ(message_id_being_responded_to=1)] if leaves else [])
+    # Left early, a C-GET stays until its end, for what is stored meanwhile; a C-MOVE has nothing to stay for.
+    assert task.done == (leaves and service == "move")
+    alone.raw.send(get_rsp(1) if service == "get" else move_rsp(1))
+    assert task.result() == (None if leaves else 0)
+    assert nothing_left(alone.session)
+    assert alone.session.service is None
+
+
+def test_what_nobody_would_store_is_not_asked_for() -> None:
+    async def ask(peer: Peer) -> None:
+        async with peer.c_get(GET, b"query."):
+            raise AssertionError("it was asked for")
+
+    alone = Alone(config=requestor(GETTING), other=acceptor(GETTING))
+    with pytest.raises(TypeError, match="nobody stores what comes"):
+        alone.loop.call(ask(alone.peer))
+    assert alone.raw.said() == []
+
+
+def test_one_left_early_ends_with_its_association() -> None:
+    async def ask(peer: Peer) -> None:
+        async with peer.c_get(GET, b"query.", store=Anything().c_store):
+            pass
+
+    alone = Alone(config=requestor(GETTING), other=acceptor(GETTING))
+    task = alone.loop.spawn(ask(alone.peer))
+    alone.loop.run()
+    assert not task.done
+    alone.raw.vanish()
+    assert task.result() is None
+    assert alone.session.service is None
+
+
+def test_a_second_c_get_waits_for_nobody_and_takes_nothing_from_the_first() -> None:
+    first, second = Anything(), Anything()
+
+    async def ask(peer: Peer, service: Anything) -> Any:
+        async with peer.c_get(GET, b"query.", store=service.c_store) as retrieval:
+            return await retrieval.finished()
+
+    alone = Alone(config=requestor(GETTING), other=acceptor(GETTING))
+    task = alone.loop.spawn(ask(alone.peer, first))
+    alone.loop.run()
+    with pytest.raises(LocalProtocolError, match="another C-GET of ours"):
+        alone.loop.call(ask(alone.peer, second))
+    alone.raw.send(store_rq(9), data(3, b"data"), get_rsp(1))
+    assert task.result() == 0
+    assert (list(first.stored.values()), second.stored) == ([b"data"], {})

@@ -13,9 +13,10 @@ from memory_link import Alone, Cancelled, Joined, nothing_left
 from sansdimse.dataset import DatasetError, decode, encode
 from sansdimse.dimse.messages import CCancelRQ, CEchoRQ, CFindRQ, Priority
 from sansdimse.errors import LocalProtocolError
+from sansdimse.peer.inbox import _INBOX_BYTES
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.scu_find import _WORTH_A_HOP, Matches
-from sansdimse.peer.session import _INBOX_BYTES, AssociationLost
+from sansdimse.peer.session import AssociationLost
 from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor

@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from engine_pair import (
     ABORT,
     CT,
+    GETTING,
+    MOVING,
+    MPPS,
     QUERY,
     RELEASE_RP,
     RELEASE_RQ,
+    STEPS,
     acceptor,
     bytewise,
     command,
@@ -25,6 +29,9 @@ from engine_pair import (
     echo_rq,
     echo_rsp,
     find_rq,
+    get_rq,
+    message,
+    move_rq,
     requestor,
     store_rq,
     whole,
@@ -33,15 +40,17 @@ from memory_link import Alone, Anything, Cancelled, Joined, Loop, Pipe, Signal, 
 from sansdimse.admission import Certificate
 from sansdimse.association import Association
 from sansdimse.deviations import Code
-from sansdimse.dimse.messages import CCancelRQ, CEchoRSP, CStoreRSP, NDeleteRQ, NDeleteRSP
+from sansdimse.dimse.messages import CCancelRQ, CEchoRSP, CStoreRSP, NCreateRQ, NDeleteRQ, NDeleteRSP, NSetRQ
 from sansdimse.dimse.status import CANCEL, SUCCESS
 from sansdimse.errors import LocalProtocolError
-from sansdimse.events import FindRequested, ResponseReceived, SendingAllowed
+from sansdimse.events import FindRequested, ResponseReceived
 from sansdimse.limits import Limits
 from sansdimse.outcome import Outcome, OutcomeKind, Side
+from sansdimse.peer.inbox import Inbox
+from sansdimse.peer.link import Destination
 from sansdimse.peer.scp import Echo, Store
 from sansdimse.peer.scu import Peer
-from sansdimse.peer.session import AssociationLost, Inbox, Session
+from sansdimse.peer.session import AssociationLost, Session
 from sansdimse.peer.watch import (
     AssociationEnded,
     AssociationEstablished,
@@ -51,6 +60,7 @@ from sansdimse.peer.watch import (
     Statistics,
 )
 from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.machine import Turn
 from sansdimse.ul.negotiation import propose
 from sansdimse.ul.parties import Acceptor, PresentationContext, Requestor, WhenIdle
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP, AReleaseRQ
@@ -86,7 +96,7 @@ class Gate:
             self.cancelled += 1
             raise
         # a warning that tells which of the requests this answers
-        return 0xB000 | int(store.sop_instance_uid.rpartition(".")[2])
+        return 0xC000 | int(store.sop_instance_uid.rpartition(".")[2])
 
     async def _inside(self, conversation: Any) -> None:
         self.inside += 1
@@ -144,7 +154,7 @@ def test_two_stores_and_two_echoes_at_once_are_each_answered_with_their_own(wind
     stores = [loop.spawn(peer.c_store(instance(size, uid))) for uid, size in sizes.items()]
     echoes = [loop.spawn(peer.c_echo()) for _ in range(2)]
     loop.run()
-    assert [int(task.result()) for task in stores] == [0xB001, 0xB002]
+    assert [int(task.result()) for task in stores] == [0xC001, 0xC002]
     assert [int(task.result()) for task in echoes] == [0, 0]
     assert service.stored == {uid: content(size) for uid, size in sizes.items()}
     assert all(map(nothing_left, joined.sessions))
@@ -164,7 +174,7 @@ def test_as_many_requests_overlap_as_the_window_lets(window: int, inside: int) -
     assert service.inside == len(joined.scu.engine.outstanding) == inside
     service.let_on()
     loop.run()
-    assert [int(task.result()) for task in tasks] == [0, 0xB001, 0, 0xB002]
+    assert [int(task.result()) for task in tasks] == [0, 0xC001, 0, 0xC002]
     assert service.most == inside
 
 
@@ -175,11 +185,11 @@ def test_a_handler_that_waits_does_not_hold_up_the_next() -> None:
     first = loop.spawn(peer.c_store(instance(uid="1.2.1")))
     loop.run()
     service.open = True
-    assert loop.call(peer.c_store(instance(uid="1.2.2"))) == 0xB002
+    assert loop.call(peer.c_store(instance(uid="1.2.2"))) == 0xC002
     assert not first.done
     service.let_on()
     loop.run()
-    assert first.result() == 0xB001
+    assert first.result() == 0xC001
 
 
 def test_both_ends_ask_and_serve_at_once() -> None:
@@ -208,7 +218,7 @@ def test_whatever_is_stored_arrives_whole_in_any_chunks(sizes: list[int], window
     wanted = {f"1.2.{number}": 2 * size for number, size in enumerate(sizes, 1)}
     tasks = [joined.loop.spawn(joined.peer.c_store(instance(size, uid))) for uid, size in wanted.items()]
     joined.loop.run()
-    assert [task.result() for task in tasks] == [0xB000 | number for number in range(1, len(sizes) + 1)]
+    assert [task.result() for task in tasks] == [0xC000 | number for number in range(1, len(sizes) + 1)]
     assert service.stored == {uid: content(size) for uid, size in wanted.items()}
 
 
@@ -233,7 +243,7 @@ def test_a_slow_handler_stops_the_reading_and_goes_on_where_it_was() -> None:
     service.let_on()
     loop.run()
     assert joined.scp_link.kicks > kicks
-    assert store.result() == 0xB001
+    assert store.result() == 0xC001
     assert service.stored["1.2.1"] == content(5 * MIB)
     assert not scp.stalled
 
@@ -247,18 +257,129 @@ def test_pieces_of_one_byte_are_bounded_by_what_they_cost() -> None:
     assert len(inbox.events) < 5000
 
 
+def test_much_of_few_bytes_is_taken_in_turns_and_nothing_is_lost() -> None:
+    service = Gate()
+    alone = Alone(service)
+    session, engine = alone.session, alone.engine
+    alone.raw.send(store_rq())
+    (inbox,) = session._inboxes.values()
+    engine.receive_data(data(3, b"x", is_last=False) * 100 + data(3, b"yz"), 0.0)
+    lengths = []
+    while True:
+        session.pump(Turn(10))
+        lengths.append(len(inbox.events))
+        if not session.behind:
+            break
+        assert engine.bytes_buffered
+    assert lengths == [*range(10, 101, 10), 101]
+    service.let_on()
+    alone.loop.run()
+    assert [message.status for message in alone.raw.said()] == [0xC004]
+    assert service.stored == {"1.2.3.4": b"x" * 100 + b"yz"}
+
+
+def test_who_takes_from_a_full_inbox_does_not_have_it_filled_at_once() -> None:
+    alone = Alone(Gate())
+    session = alone.session
+    alone.raw.send(store_rq(), *[data(3, bytes(60_000), is_last=False)] * 30)
+    (inbox,) = session._inboxes.values()
+    session.pump(Turn(10))
+    assert (session.stalled, session.behind) == (True, False)
+    before = len(inbox.events)
+    inbox.take()
+    assert (session.full, session.stalled, session.behind) == (0, True, True)
+    assert len(inbox.events) == before - 1
+    session.pump_some()
+    assert (len(inbox.events), session.behind) == (before - 1, True)
+    session.pump(Turn(10))
+    assert (session.stalled, session.behind) == (True, False)
+    assert len(inbox.events) == before
+
+
+def test_a_turn_is_so_long_that_others_can_wait_for_it() -> None:
+    service = Gate()
+    alone = Alone(service)
+    session = alone.session
+    alone.raw.send(store_rq())
+    (inbox,) = session._inboxes.values()
+    alone.engine.receive_data(data(3, b"x", is_last=False) * 2000, 0.0)
+    lengths = []
+    while True:
+        session.pump_some()
+        lengths.append(len(inbox.events))
+        if not session.behind:
+            break
+        assert session.stalled
+        session.behind = False
+    assert lengths == [512, 1024, 1536, 2000]
+    assert not session.stalled
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_end_comes_in_turns_too(most: int) -> None:
+    alone = Alone(Lost())
+    alone.raw.send(store_rq())
+    alone.engine.receive_data(data(3, b"x", is_last=False) * 10, 0.0)
+    alone.engine.receive_eof(0.0)
+    turns = 0
+    while not alone.session.ended:
+        alone.session.pump(Turn(most))
+        turns += 1
+        assert alone.session.ended or alone.session.behind
+    assert turns > 10 // most
+    assert not alone.session.behind
+
+
 def test_what_waits_for_the_peer_stands_still_while_we_do_not_read() -> None:
     service = Gate()
     alone = Alone(service)
     alone.raw.send(store_rq(), *[data(3, bytes(60_000), is_last=False)] * 30)
     assert alone.session.stalled
-    alone.loop.pass_time(100_000.0)
+    alone.loop.pass_time(Limits().operation_answer - 1)  # type: ignore[operator]
     assert alone.session.outcome is None
     service.let_on()
     alone.loop.run()
     alone.loop.pass_time(Limits().message_completion or 0)
     assert alone.session.outcome is not None
     assert alone.session.outcome.timer is Timer.MESSAGE_COMPLETION
+
+
+def test_a_handler_that_takes_nothing_of_a_data_set_has_a_deadline() -> None:
+    service = Gate()
+    alone = Alone(service)
+    alone.raw.send(store_rq(), *[data(3, bytes(60_000), is_last=False)] * 30)
+    alone.loop.pass_time(Limits().operation_answer or 0)
+    assert alone.session.outcome is not None
+    assert alone.session.outcome.timer is Timer.OPERATION_ANSWER
+    assert service.cancelled == 1
+
+
+@pytest.mark.parametrize("sizes", [[60_000] * 60, [2000] * 400 + [200_000] * 2])
+def test_one_that_takes_a_little_now_and_then_goes_on(sizes: list[int]) -> None:
+    class Slow:
+        async def c_store(self, store: Store) -> int:
+            async for _ in store:
+                gate = alone.link.signal()
+                gates.append(gate)
+                await gate.wait()
+            return 0
+
+    gates: list[Signal] = []
+    alone = Alone(Slow())
+    alone.raw.send(store_rq(), *[data(3, bytes(size), is_last=False) for size in sizes])
+    for _ in range(20):
+        alone.loop.now += (Limits().operation_answer or 0) - 1
+        due = alone.engine.next_timeout()
+        assert due is not None
+        assert due > alone.loop.now
+        gates.pop().set()
+        alone.loop.run()
+    alone.raw.send(data(3, b"end!"))
+    while gates:
+        gates.pop().set()
+        alone.loop.run()
+    assert [message.status for message in alone.raw.said()] == [0]
+    assert not any(timer is Timer.OPERATION_ANSWER for timer, _ in alone.engine.deadlines())
 
 
 def test_a_deadline_of_our_own_passes_while_an_inbox_is_full() -> None:
@@ -418,7 +539,7 @@ def test_a_release_that_crosses_a_request_is_not_held_up_by_it(acceptor_too: boo
         alone = Alone(service)
     else:
         alone = Alone(config=requestor(), other=acceptor())
-        alone.session._serve = lambda session, event: _serve(service, session, event)
+        alone.session.service = service
     task = alone.loop.spawn(alone.peer.release())
     alone.loop.run()
     assert alone.engine.state is State.STA7
@@ -434,10 +555,6 @@ def test_a_release_that_crosses_a_request_is_not_held_up_by_it(acceptor_too: boo
     assert task.result().kind is OutcomeKind.RELEASED
     assert not alone.reports
     assert [type(each) for each in alone.raw.said()] == [AReleaseRQ, AReleaseRP]
-
-
-async def _serve(service: Gate, session: Session, event: Any) -> None:
-    await service.c_echo(Echo(session, event.operation))
 
 
 @pytest.mark.parametrize(
@@ -544,7 +661,7 @@ def test_a_handler_cancelled_at_any_await_leaves_an_answered_request(level: bool
         alone.link.spawn = spawn  # type: ignore[method-assign]
         (response,) = alone.raw.said()
         served = alone.loop.tasks[-1]
-        assert response.status == (0x0110 if served.cancelled else 0 if len(asked) == 1 else 0xB004)
+        assert response.status == (0x0110 if served.cancelled else 0 if len(asked) == 1 else 0xC004)
         assert nothing_left(alone.session)
         alone.raw.send(echo_rq(2))
         assert [message.status for message in alone.raw.said()] == [0]
@@ -708,22 +825,6 @@ def test_an_inbox_is_the_one_that_was_opened() -> None:
     assert alone.session.inbox(operation) is not inbox
 
 
-def test_from_an_inbox_that_is_closed_nothing_comes() -> None:
-    alone = Alone()
-    operation = alone.engine.c_echo()
-    inbox = alone.session.open_inbox(operation)
-    waits = alone.loop.spawn(inbox.get())
-    alone.loop.run()
-    inbox.put(SendingAllowed(1, operation))
-    alone.session.close_inbox(operation)
-    alone.loop.run()
-    with pytest.raises(LocalProtocolError, match="this request is over"):
-        waits.result()
-    alone.session.abort()
-    with pytest.raises(AssociationLost):
-        alone.loop.call(inbox.get())
-
-
 @pytest.mark.parametrize(
     ("state", "address", "words"),
     [
@@ -753,6 +854,14 @@ def test_by_default_reports_go_nowhere_and_the_proposed_answer_is_given() -> Non
     assert session.report(ValueError(), "") is None
     assert session.outcome is None
     assert not session.stalled
+
+
+def test_by_default_nothing_is_opened_and_nothing_invented() -> None:
+    session = Session(Association(acceptor(), now=0.0), None)  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match=r"this transport opens no association with STORE@10\.0\.0\.7:104"):
+        session.associate(Destination("10.0.0.7", 104, "STORE"), {})
+    with pytest.raises(LocalProtocolError, match="no source of UIDs"):
+        session.new_uid()
 
 
 # ---------------------------------------------------------------- room within the window
@@ -972,7 +1081,7 @@ def test_idle_ends_though_the_peer_answers_nothing(when: WhenIdle, requests: boo
 @pytest.mark.parametrize("when", WhenIdle)
 def test_who_works_is_not_idle(when: WhenIdle) -> None:
     alone, _ = idle(when, requests=False)
-    gate: Any = alone.session._serve.args[0]  # type: ignore[union-attr]
+    gate: Any = alone.session.service
     for number in range(1, 5):
         gate.open = False
         alone.raw.send(echo_rq(number))
@@ -1174,7 +1283,7 @@ def finding(serve: Callable[[Session, Any], Any], *, can_cancel: bool = True) ->
 def test_a_conversation_is_cancelled_where_the_loop_can_and_the_peer_gets_its_answer(can_cancel: bool) -> None:
     signals: list[Any] = []
 
-    async def serve(session: Session, event: FindRequested) -> None:
+    async def serve(service: object, session: Session, event: FindRequested) -> None:
         signal = session.link.signal()
         signals.append(signal)
         await signal.wait()
@@ -1193,7 +1302,7 @@ def test_a_conversation_is_cancelled_where_the_loop_can_and_the_peer_gets_its_an
 
 
 def test_one_that_has_not_begun_begins_all_the_same() -> None:
-    async def serve(session: Session, event: FindRequested) -> None:
+    async def serve(service: object, session: Session, event: FindRequested) -> None:
         event.operation.finish(CANCEL if event.operation.cancelled else SUCCESS)
 
     alone, _ = finding(serve)
@@ -1222,3 +1331,190 @@ def test_the_certificate_is_asked_for_once_however_many_handlers_want_it() -> No
     assert alone.session.info() is alone.session.info()
     assert alone.session.info().certificate is asked[0]
     assert len(asked) == 1
+
+
+# ---------------------------------------------------------------- whose C-STORE, and what is refused
+
+
+class Takes:
+    """A service that has a word for who it is, and what came."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.got: list[str] = []
+
+    async def c_store(self, store: Store) -> int:
+        self.got.append(store.sop_instance_uid)
+        return 0
+
+    async def c_echo(self, echo: Echo) -> int:
+        self.got.append("echo")
+        return 0x0122
+
+
+def stored(joined: Joined, uid: str) -> int:
+    """Have the acceptor store at the requestor."""
+    status: int = joined.loop.call(Peer(joined.scp).c_store(instance(10, uid)))
+    return status
+
+
+async def hold(session: Session, handler: Any, until: Signal) -> None:
+    async with session.storing(handler):
+        await until.wait()
+
+
+@pytest.mark.parametrize("with_service", [True, False])
+def test_while_one_retrieves_what_is_stored_is_theirs(with_service: bool) -> None:
+    service, mine = Takes("service"), Takes("mine")
+    joined = Joined(scu_service=service if with_service else None)
+    loop, until = joined.loop, Signal(joined.loop)
+    task = loop.spawn(hold(joined.scu, mine.c_store, until))
+    loop.run()
+    assert stored(joined, "1.2.1") == 0
+    assert (mine.got, service.got) == (["1.2.1"], [])
+    echoed = loop.call(Peer(joined.scp).c_echo())
+    assert (echoed, service.got) == ((0x0122, ["echo"]) if with_service else (0, [])), "all else is the service's"
+    until.set()
+    loop.run()
+    task.result()
+    assert stored(joined, "1.2.2") == (0 if with_service else 0x0122)
+    assert mine.got == ["1.2.1"]
+    assert joined.scu.service is (service if with_service else None)
+
+
+def test_without_a_handler_the_service_stores() -> None:
+    service = Takes("service")
+    joined = Joined(scu_service=service)
+    until = Signal(joined.loop)
+    joined.loop.spawn(hold(joined.scu, None, until))
+    joined.loop.run()
+    assert stored(joined, "1.2.1") == 0
+    assert service.got == ["1.2.1"]
+    assert joined.scu.service is service
+
+
+@pytest.mark.parametrize("service", [None, object()])
+def test_somebody_has_to_store(service: object) -> None:
+    joined = Joined(scu_service=service)
+    with pytest.raises(TypeError, match="nobody stores what comes: give c_get a handler with store="):
+        joined.loop.call(hold(joined.scu, None, Signal(joined.loop)))
+    assert joined.scu.service is service
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+def test_two_who_retrieve_cannot_be_told_apart(first: bool, second: bool) -> None:
+    """Else the first would store with the handler of the second, and who leaves first would take the other's away."""
+    service, mine, other = Takes("service"), Takes("mine"), Takes("other")
+    joined = Joined(scu_service=service)
+    loop, until = joined.loop, Signal(joined.loop)
+    loop.spawn(hold(joined.scu, mine.c_store if first else None, until))
+    loop.run()
+    with pytest.raises(LocalProtocolError, match="another C-GET of ours is not over"):
+        loop.call(hold(joined.scu, other.c_store if second else None, until))
+    assert stored(joined, "1.2.1") == 0
+    assert (mine if first else service).got == ["1.2.1"]
+    until.set()
+    loop.run()
+    assert joined.scu.service is service
+    loop.call(hold(joined.scu, other.c_store, until))  # and now it may
+
+
+@pytest.mark.parametrize("how", ["cancel", "error"])
+def test_however_one_leaves_the_service_is_back(how: str) -> None:
+    service, mine = Takes("service"), Takes("mine")
+    joined = Joined(scu_service=service)
+
+    async def fails() -> None:
+        async with joined.scu.storing(mine.c_store):
+            raise ZeroDivisionError
+
+    if how == "cancel":
+        task = joined.loop.spawn(hold(joined.scu, mine.c_store, Signal(joined.loop)), cancel_at=1)
+        joined.loop.run()
+        assert task.cancelled
+    else:
+        with pytest.raises(ZeroDivisionError):
+            joined.loop.call(fails())
+    assert joined.scu.service is service
+    assert stored(joined, "1.2.1") == 0
+    assert service.got == ["1.2.1"]
+
+
+ASKED = {
+    "find": find_rq(1),
+    "get": get_rq(1, 9),
+    "move": move_rq(1, 11),
+    "create": message(13, NCreateRQ(message_id=1, affected_sop_class_uid=MPPS)),
+    "set": message(13, NSetRQ(message_id=1, requested_sop_class_uid=MPPS, requested_sop_instance_uid="1.2"), b"data"),
+    "store": store_rq(1) + data(3, b"data"),
+    "echo": echo_rq(1),
+}
+ALL = (QUERY, GETTING, MOVING, STEPS)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_whatever_it_is_it_is_refused_where_nobody_serves(asked: str) -> None:
+    alone = Alone(config=requestor(*ALL), other=acceptor(*ALL))
+    alone.raw.send(ASKED[asked])
+    assert [response.status for response in alone.raw.said()] == [0x0122]
+    assert nothing_left(alone.session)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("how", ["fails", "returns", "cancelled"])
+def test_whatever_becomes_of_a_conversation_the_peer_gets_one_answer(asked: str, how: str) -> None:
+    async def serve(service: object, session: Session, event: Any) -> None:
+        if how == "fails":
+            raise ZeroDivisionError
+        if how == "cancelled":
+            raise Cancelled
+
+    alone = Alone(Gate(), config=acceptor(*ALL), other=requestor(*ALL))
+    alone.session._serve = serve
+    alone.raw.send(ASKED[asked])
+    assert [response.status for response in alone.raw.said()] == [0x0110]
+    assert nothing_left(alone.session)
+
+
+def test_one_whose_suboperations_run_cannot_be_answered_so_the_association_ends() -> None:
+    """Its answers to come would be of no request: whoever ended the conversation waits for none of them."""
+
+    async def serve(service: object, session: Session, event: Any) -> None:
+        event.operation.expect(1)
+        event.operation.store(CT, "1.2.3")
+        raise Cancelled
+
+    alone = Alone(Gate(), config=acceptor(*ALL), other=requestor(*ALL))
+    alone.session._serve = serve
+    alone.raw.send(ASKED["get"])
+    assert alone.session.outcome is not None
+    assert (alone.session.outcome.kind, alone.session.outcome.by) == (OutcomeKind.ABORTED, Side.LOCAL)
+    alone.raw.vanish()
+    assert nothing_left(alone.session)
+
+
+def test_what_a_cancel_does_a_conversation_may_say() -> None:
+    cancels: list[int] = []
+    signals: list[Any] = []
+
+    async def serve(service: object, session: Session, event: Any) -> None:
+        session.on_cancel(event.operation, lambda: cancels.append(1))
+        signals.append(session.link.signal())
+        await signals[-1].wait()
+        session.on_cancel(event.operation, None)
+        signals.append(session.link.signal())
+        await signals[-1].wait()
+
+    for back in (False, True):
+        cancels.clear()
+        signals.clear()
+        alone, _ = finding(serve)
+        alone.raw.send(find_rq(1))
+        if back:  # to what a C-CANCEL does anyhow
+            signals[0].set()
+            alone.loop.run()
+        alone.raw.send(cancel_rq(1))
+        assert cancels == ([] if back else [1])
+        assert [response.status for response in alone.raw.said()] == ([0xFE00] if back else [])
+        assert nothing_left(alone.session) is back

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine_pair import acceptor, requestor
 from memory_link import Alone, Answering, Anything, Joined, content, instance, nothing_left, windowed
 from sansdimse.dimse.messages import CEchoRQ, CStoreRQ
 from sansdimse.errors import LocalProtocolError
+from sansdimse.limits import Limits
 from sansdimse.peer.scp import Echo, Store
 from sansdimse.peer.scu import Peer
 from sansdimse.ul.items import AsynchronousOperationsWindow
@@ -243,6 +245,42 @@ def test_cancelled_in_the_line_the_next_moves_up() -> None:
         scp.answer_all()
         assert [task.value for n, task in enumerate(tasks) if n != cancelled] == [0, 0, 0]
         assert nothing_left(alone.session)
+
+
+# ---------------------------------------------------------------- behind an open data set
+
+FEW = replace(Limits(), queued_messages=3)
+
+
+def test_many_that_ask_while_a_long_data_set_goes_out_wait_for_one_another() -> None:
+    """The window has room for all, and what may wait behind the data set is less."""
+    joined = Joined(ByUid(), ours=requestor(window=of(100), limits=FEW), theirs=acceptor(window=of(100)), capacity=3000)
+    loop, peer = joined.loop, joined.peer
+    got: list[Any] = []
+    long = loop.spawn(peer.c_store(instance(100_000, "1.1")))
+    echos = [loop.spawn(peer.c_echo()) for _ in range(20)]
+    many = loop.spawn(collect(peer, some(20, 2000), got))
+    stores = [loop.spawn(peer.c_store(instance(1000, f"1.{n}"))) for n in range(30, 40)]
+    loop.run()
+    assert long.result() == 0xB001
+    assert [each.result() for each in echos] == [0] * 20
+    assert many.result() is None
+    assert [answer for _, answer in got] == [0xB000 + n for n in range(1, 21)]
+    assert [each.result() for each in stores] == [0xB000 + n for n in range(30, 40)]
+    assert all(map(nothing_left, joined.sessions))
+
+
+def test_they_go_on_when_the_data_set_has_ended_and_not_when_it_is_answered() -> None:
+    alone = Alone(config=requestor(window=of(100), limits=FEW), other=acceptor(window=of(100)))
+    scp = Answering(alone)
+    storing = alone.engine.c_store("1.2.840.10008.5.1.4.1.1.2", "1.2.3")
+    echos = [alone.loop.spawn(alone.peer.c_echo()) for _ in range(10)]
+    scp.hear()
+    assert (scp.receiving, len(alone.engine.outstanding)) == (storing.request, 1 + 3)
+    storing.send_data(b"", is_last=True)
+    scp.hear()
+    assert [type(each) for each in scp.waiting.values()] == [CStoreRQ, *[CEchoRQ] * 10]
+    assert not any(each.done for each in echos)
 
 
 # ---------------------------------------------------------------- message IDs

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from engine_pair import (
     CT,
     FIND,
+    GET,
+    GETTING,
     INSTANCE,
+    MPPS,
     QUERY,
     RELEASE_RQ,
+    STEPS,
     Scripted,
     acceptor,
     command,
@@ -21,7 +25,10 @@ from engine_pair import (
     echo_rsp,
     find_rsp,
     found,
+    get_rq,
+    get_rsp,
     requestor,
+    store_rq,
     store_rsp,
 )
 from sansdimse.deviations import Code
@@ -32,7 +39,9 @@ from sansdimse.dimse.messages import (
     CStoreRQ,
     CStoreRSP,
     Element,
+    NCreateRSP,
     NGetRSP,
+    NSetRSP,
     UnknownCommand,
 )
 from sansdimse.errors import LocalProtocolError
@@ -50,10 +59,12 @@ from sansdimse.ul.pdu import AAbort
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
 
+MORE = (QUERY, GETTING, STEPS)  # contexts 7, 9, 11
+
 
 def established(invoked: int = 1, **config: Any) -> Scripted:
     window, wide = AsynchronousOperationsWindow(invoked, 1), AsynchronousOperationsWindow(9, 9)
-    return Scripted.established(requestor(QUERY, window=window, **config), acceptor(QUERY, window=wide))
+    return Scripted.established(requestor(*MORE, window=window, **config), acceptor(*MORE, window=wide))
 
 
 def find(end: Scripted) -> FindRequest:
@@ -559,3 +570,162 @@ def test_after_a_forced_release_an_early_failure_only_ends_the_request() -> None
     assert len(end.send(store_rsp(status=0xA700))) == 1
     assert store.over
     assert end.take(0.0) == b""
+
+
+# ---------------------------------------------------------------- one C-GET at a time, and the wait for it
+
+GETS = (Timer.DIMSE_RESPONSE, 1)
+
+
+def test_a_second_get_is_refused_until_the_first_is_over() -> None:
+    end = established(3)
+    first = end.engine.c_get(GET, b"query.")
+    end.said()
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="C-GET 1 is outstanding: what is stored could be of either"):
+            end.engine.c_get(GET, b"query.")
+    assert (end.engine.outstanding, end.said(), end.engine._invoker._last_id) == ((first,), [], 1)
+    assert find(end).message_id == 2
+    end.send(get_rsp(1, 9, status=0xFF00))
+    with pytest.raises(LocalProtocolError, match="C-GET 1 is outstanding"):
+        end.engine.c_get(GET, b"query.")
+    end.send(get_rsp(1, 9))
+    assert end.engine.c_get(GET, b"query.").message_id == 3
+
+
+@pytest.mark.parametrize("how", ["answered", "withdrawn", "released", "ended"])
+def test_a_get_that_is_over_is_waited_for_no_more(how: str) -> None:
+    end = established(3)
+    store = end.engine.c_store(CT, INSTANCE) if how == "withdrawn" else None
+    get = end.engine.c_get(GET, b"query.")
+    match how:
+        case "answered":
+            end.send(get_rsp(1, 9))
+        case "withdrawn":
+            get.abandon()
+        case "released":
+            end.send(RELEASE_RQ)
+        case "ended":
+            end.eof()
+    assert get.over
+    invoker = end.engine._invoker
+    assert invoker._getting is None
+    for verb in (invoker.restart_get_wait, invoker.hold_get_wait, invoker.begin_get_wait):
+        verb()
+    end.engine.handle_timeout(1.0)
+    assert not any(timer is Timer.DIMSE_RESPONSE for timer, _ in end.engine.deadlines())
+    if store is not None:
+        store.send_data(b"xx", is_last=True)
+        assert end.engine.c_get(GET, b"query.").sent
+
+
+def test_a_piece_of_a_store_restarts_the_wait_only_if_it_runs() -> None:
+    end = established(2)
+    end.engine.c_get(GET, b"query.")
+    end.send(store_rq(5))
+    end.send(data(3, b"xx", is_last=False))  # our request is not taken yet, so the wait has not begun
+    assert GETS not in end.engine.deadlines()
+    end.take(0.0)
+    assert end.engine.deadlines()[GETS] == 60.0
+    end.wait(20.0)
+    end.send(data(3, b"yy", is_last=False))
+    assert end.engine.deadlines()[GETS] == 80.0
+
+
+def test_while_we_owe_an_answer_no_wait_runs_and_then_it_begins_anew() -> None:
+    end = established(2)
+    get = end.engine.c_get(GET, b"query.")
+    end.take(0.0)
+    event, _ = end.send(store_rq(5), data(3, b"xx"))
+    assert GETS not in end.engine.deadlines()
+    end.wait(300.0)
+    event.operation.respond()  # type: ignore[union-attr]
+    end.take(300.0)
+    assert end.engine.deadlines()[GETS] == 360.0
+    get.abandon()
+    event, _ = end.send(store_rq(6), data(3, b"xx"))
+    event.operation.respond()  # type: ignore[union-attr]
+    end.take(300.0)
+    assert end.engine.deadlines() == {(Timer.CANCEL_DRAIN, 1): 330.0}
+
+
+def test_who_may_wait_for_ever_for_a_get() -> None:
+    end = established(2, limits=Limits(dimse_response=None, output_stall=None))
+    end.engine.c_get(GET, b"query.")
+    end.take(0.0)
+    event, _ = end.send(store_rq(5), data(3, b"xx"))
+    event.operation.respond()  # type: ignore[union-attr]
+    end.take(0.0)
+    assert end.engine.deadlines() == {}
+
+
+# ---------------------------------------------------------------- sub-operations of the peer's C-GET
+
+
+def test_each_way_in_which_a_sub_operation_ends_is_told_to_its_get() -> None:
+    wide = AsynchronousOperationsWindow(9, 9)
+    end = Scripted.established(acceptor(*MORE, window=wide), requestor(*MORE, window=wide))
+    [event] = end.send(get_rq(5, 9))
+    get: Any = event.operation  # type: ignore[union-attr]
+    get.expect(5)
+    good, cut, released, withdrawn = (get.store(CT, f"1.2.{number}") for number in range(4))
+    other = end.engine.c_store(CT, "1.9")
+    good.send_data(b"xx", is_last=True)
+    end.send(store_rsp(1))
+    cut.send_data(b"xx")
+    end.send(store_rsp(2, status=0xA700))
+    assert get.outstanding == {released, withdrawn}
+    withdrawn.abandon()
+    released.send_data(b"xx", is_last=True)
+    assert get.outstanding == {released}
+    end.send(RELEASE_RQ)
+    assert get.outstanding == set()
+    counts = get.suboperations
+    assert (counts.completed, counts.failed, counts.remaining) == (1, 3, 1)
+    assert counts.failed_instances == ["1.2.1", "1.2.3", "1.2.2"]
+    assert (other.over, other.sub_operation_of) == (True, None)
+
+
+# ---------------------------------------------------------------- what a response of DIMSE-N repeats
+
+
+@pytest.mark.parametrize(
+    ("response", "codes"),
+    [
+        (NSetRSP(message_id_being_responded_to=1, status=0), []),
+        (NSetRSP(message_id_being_responded_to=1, status=0, affected_sop_class_uid=MPPS), []),
+        (NSetRSP(message_id_being_responded_to=1, status=0, affected_sop_instance_uid=INSTANCE), []),
+        (
+            NSetRSP(message_id_being_responded_to=1, status=0, affected_sop_class_uid=CT),
+            [Code.RESPONSE_UID_DIFFERS],
+        ),
+        (
+            NSetRSP(message_id_being_responded_to=1, status=0x0112, affected_sop_instance_uid="1.9"),
+            [Code.RESPONSE_UID_DIFFERS],
+        ),
+    ],
+)
+def test_uids_of_a_response_of_dimse_n(response: Any, codes: list[Code]) -> None:
+    end = established()
+    operation = end.engine.n_set(MPPS, INSTANCE, b"even")
+    [event] = end.send(command(11, response))
+    assert isinstance(event, ResponseReceived)
+    assert (operation.over, end.codes) == (True, codes)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "told", "codes"),
+    [
+        (None, 0, None, [Code.RESPONSE_UID_MISSING]),
+        (None, 0, "1.9", []),
+        (None, 0x0110, None, []),
+        (INSTANCE, 0, None, []),
+        (INSTANCE, 0, "1.9", [Code.RESPONSE_UID_DIFFERS]),
+    ],
+)
+def test_what_was_created_has_a_name(given: str | None, status: int, told: str | None, codes: list[Code]) -> None:
+    end = established()
+    end.engine.n_create(MPPS, given)
+    response = NCreateRSP(message_id_being_responded_to=1, status=status, affected_sop_instance_uid=told)
+    assert len(end.send(command(11, response))) == 1
+    assert end.codes == codes

@@ -121,12 +121,15 @@ def test_the_queue_is_bounded() -> None:
     end = established(Limits(queued_messages=2))
     first = store(end)
     end.engine.c_echo()
+    assert end.engine.has_room
     end.engine.c_echo()
+    assert not end.engine.has_room
     with pytest.raises(LocalProtocolError, match="2 messages wait behind an open data set already"):
         end.engine.c_echo()
     assert len(end.engine.outstanding) == 3
     asked(end, 4).operation.respond()  # an answer has room all the same
     first.send_data(b"", is_last=True)
+    assert end.engine.has_room
     assert end.engine.c_echo().message_id == 4  # none was lost to the refusal
 
 
@@ -299,6 +302,7 @@ def test_requests_that_wait_are_bounded_in_bytes() -> None:
     end = established(Limits(output=1000))
     first = store(end)
     end.engine.c_find(FIND, b"x" * 1000)
+    assert not end.engine.has_room
     with pytest.raises(LocalProtocolError, match="1 messages wait behind an open data set already"):
         end.engine.c_echo()
     first.send_data(b"", is_last=True)

@@ -12,8 +12,14 @@ from engine_pair import (
     ABORT,
     CT,
     FIND,
+    GET,
+    GETTING,
+    INSTANCE,
+    MOVING,
+    MPPS,
     QUERY,
     RELEASE_RQ,
+    STEPS,
     Scripted,
     acceptor,
     bytewise,
@@ -21,10 +27,14 @@ from engine_pair import (
     data,
     echo_rq,
     find_rq,
+    get_rq,
     joined,
+    message,
+    move_rq,
     requestor,
     store_rq,
 )
+from sansdimse.association import Association
 from sansdimse.deviations import Code
 from sansdimse.dimse.messages import (
     CCancelRQ,
@@ -32,8 +42,14 @@ from sansdimse.dimse.messages import (
     CEchoRSP,
     CFindRQ,
     CGetRQ,
+    CMoveRQ,
+    CStoreRQ,
     CStoreRSP,
     Element,
+    NCreateRQ,
+    NDeleteRQ,
+    NEventReportRQ,
+    NSetRQ,
     UnknownCommand,
 )
 from sansdimse.errors import LocalProtocolError
@@ -44,28 +60,41 @@ from sansdimse.events import (
     EchoRequested,
     Ended,
     FindRequested,
+    GetRequested,
+    MoveRequested,
+    NormalizedRequested,
     StoreRequested,
     TimedOut,
     UnservableRequested,
 )
 from sansdimse.limits import Limits
 from sansdimse.profile import STRICT
+from sansdimse.services.invoker import Invoker
+from sansdimse.services.outbox import Outbox
+from sansdimse.services.performer import Performer
 from sansdimse.services.query import FindSCP
+from sansdimse.services.retrieve import GetSCP
+from sansdimse.services.sop_classes import STANDARD, private_storage
 from sansdimse.uids import VERIFICATION
 from sansdimse.ul.items import AsynchronousOperationsWindow
+from sansdimse.ul.machine import UpperLayer
+from sansdimse.ul.negotiation import propose
+from sansdimse.ul.parties import PresentationContext
 from sansdimse.ul.pdu import AAbort
 from sansdimse.ul.table import State
 from sansdimse.ul.timers import Timer
+
+MORE = (QUERY, STEPS, GETTING, MOVING)  # contexts 7, 9, 11, 13
 
 
 def established(window: int = 1, role: str = "acceptor", **config: Any) -> Scripted:
     """Our side, of which so many requests may be outstanding."""
     if role == "acceptor":
         both = AsynchronousOperationsWindow(window, 1)
-        return Scripted.established(acceptor(QUERY, window=both, **config), requestor(QUERY, window=both))
+        return Scripted.established(acceptor(*MORE, window=both, **config), requestor(*MORE, window=both))
     both = AsynchronousOperationsWindow(1, window)
     return Scripted.established(
-        requestor(QUERY, window=both, **config), acceptor(QUERY, window=AsynchronousOperationsWindow(1, 99))
+        requestor(*MORE, window=both, **config), acceptor(*MORE, window=AsynchronousOperationsWindow(1, 99))
     )
 
 
@@ -114,8 +143,30 @@ def test_either_side_serves(role: str) -> None:
         ),
         (
             command(1, CGetRQ(message_id=7, affected_sop_class_uid=FIND)),
-            0x0211,
+            0x0122,
             0x8010,
+        ),
+        (command(7, CGetRQ(message_id=7, affected_sop_class_uid=FIND)), 0x0211, 0x8010),
+        (command(7, CMoveRQ(message_id=7, affected_sop_class_uid=FIND, move_destination="X")), 0x0211, 0x8021),
+        (
+            command(3, NDeleteRQ(message_id=7, requested_sop_class_uid=CT, requested_sop_instance_uid="1")),
+            0x0211,
+            0x8150,
+        ),
+        (
+            command(
+                3,
+                NEventReportRQ(message_id=7, affected_sop_class_uid=CT, affected_sop_instance_uid="1", event_type_id=1),
+            ),
+            0x0211,
+            0x8100,
+        ),
+        (command(1, NSetRQ(message_id=7, requested_sop_class_uid=CT, requested_sop_instance_uid="1")), 0x0122, 0x8120),
+        (command(9, UnknownCommand(0x0120, 7, (Element(0x0800, b"\1\1"),))), 0x0212, 0x8120),
+        (
+            command(9, UnknownCommand(0x0140, 7, (Element(0x0800, b"\0\0"), Element(0x1000, b"1" * 130)))),
+            0x0117,
+            0x8140,
         ),
         (command(3, UnknownCommand(0x0001, 7, (Element(0x0800, b"\0\0"),))), 0x0212, 0x8001),
     ],
@@ -174,6 +225,77 @@ def test_a_request_with_too_long_an_identifier_is_refused(pieces: list[bytes]) -
     assert event.operation.over
     assert end.engine.deadlines() == {}
     assert isinstance(end.send(find_rq(7, identifier=b"x" * 10))[0], FindRequested)
+
+
+STEP_UID = {"requested_sop_class_uid": MPPS, "requested_sop_instance_uid": INSTANCE}
+WHOLE: list[tuple[Any, type, int]] = [
+    (lambda n, identifier: find_rq(n, identifier=identifier), FindRequested, 0xA700),
+    (lambda n, identifier: get_rq(n, 11, identifier), GetRequested, 0xA701),
+    (lambda n, identifier: move_rq(n, 13, identifier), MoveRequested, 0xA701),
+    (
+        lambda n, identifier: message(9, NSetRQ(message_id=n, **STEP_UID), identifier),
+        NormalizedRequested,
+        0x0213,
+    ),
+]
+
+
+@pytest.mark.parametrize("cut", ["whole", "bytewise"])
+@pytest.mark.parametrize(("raw", "kind", "too_long"), WHOLE)
+def test_what_is_told_with_its_whole_data_set(raw: Any, kind: type, too_long: int, cut: str) -> None:
+    end = established(limits=Limits(identifier=10, held_data=20))
+    if cut == "bytewise":
+        end.cut = bytewise
+    for message_id in (1, 2):
+        [event] = end.send(raw(message_id, b"0123456789"))
+        assert type(event) is kind
+        told = event.data_set if isinstance(event, NormalizedRequested) else event.identifier  # type: ignore[union-attr]
+        assert told == b"0123456789"
+        assert type(told) is bytes
+        [held] = [end.send(raw(n, b"0123456789")) for n in (message_id + 10,)]
+        assert held == []
+        for _ in range(2):
+            operation: Any = end.engine.unanswered[0]
+            (getattr(operation, "finish", None) or operation.respond)(0xA900)
+            end.pump()
+        assert (end.engine._performer._held, end.engine._performer._held_bytes) == ([], 0)
+    [refused] = end.send(raw(3, b"x" * 12))
+    assert isinstance(refused, UnservableRequested)
+    assert (refused.status, refused.text) == (too_long, "its data set has more than 10 bytes")
+    refused.operation.respond()
+    assert end.engine.unanswered == ()
+
+
+def test_what_has_no_data_set_is_told_at_once() -> None:
+    end = established()
+    [event] = end.send(
+        message(9, NCreateRQ(message_id=7, affected_sop_class_uid=MPPS, affected_sop_instance_uid="1.2"))
+    )
+    assert (type(event), event.data_set) == (NormalizedRequested, None)  # type: ignore[union-attr]
+    assert (Timer.OPERATION_ANSWER, 7) in end.engine.deadlines()
+    event.operation.respond()  # type: ignore[union-attr]
+    create = NCreateRQ(message_id=8, affected_sop_class_uid=MPPS)
+    held, asked = end.send(echo_rq(7), message(9, create)), end.engine.unanswered[1]
+    assert (len(held), asked.held) == (1, True)
+    assert end.engine._performer._held_bytes == 0
+
+
+def test_a_private_sop_class_has_the_services_that_the_table_says() -> None:
+    context = PresentationContext("1.2.3.4", scp=True)
+    ours, theirs = acceptor(context), requestor(context)
+    image = CStoreRQ(message_id=1, affected_sop_class_uid="1.2.3.4", affected_sop_instance_uid=INSTANCE)
+    step = NCreateRQ(message_id=2, affected_sop_class_uid="1.2.3.4")
+    for table, refused in ((STANDARD, False), (STANDARD.with_private(private_storage("1.2.3.4")), True)):
+        end = Scripted(ours)
+        end.engine = Association(ours, now=0.0, sop_classes=table)
+        end.engine.transport_opened(0.0)
+        end.send(propose(theirs))
+        end.engine.accept()
+        stored, _ = end.send(message(7, image, b"xx"))
+        assert isinstance(stored, StoreRequested)
+        stored.operation.respond()
+        [created] = end.send(message(7, step))
+        assert isinstance(created, UnservableRequested) is refused
 
 
 def test_a_request_without_message_id_cannot_be_answered() -> None:
@@ -497,6 +619,8 @@ def test_never_more_is_told_than_the_window(window: int, steps: list[tuple[bool,
 
 # ---------------------------------------------------------------- deadlines
 
+OF_4 = (Timer.OPERATION_ANSWER, 4)
+
 
 def test_a_request_must_be_answered_in_time() -> None:
     end = established()
@@ -509,6 +633,62 @@ def test_a_request_must_be_answered_in_time() -> None:
     end.wait(599.0)
     assert end.wait(1.0) == [TimedOut(Timer.OPERATION_ANSWER, 4)]
     assert end.said() == [AAbort(0, 0)]
+
+
+def test_a_data_set_that_our_user_does_not_take_has_a_deadline_of_his() -> None:
+    end = established(limits=Limits(message_completion=None))  # here that goes on: only what is not read holds it up
+    [event] = end.send(store_rq(4))
+    operation: Any = event.operation  # type: ignore[union-attr]
+    end.now = 10.0
+    operation.pause()
+    end.take(end.now)
+    assert end.engine.deadlines()[OF_4] == 610.0
+    end.wait(500.0)
+    operation.resume()
+    assert OF_4 not in end.engine.deadlines()
+    end.send(data(3, b"xx", is_last=False))
+    operation.pause()
+    end.take(end.now)
+    end.wait(599.0)
+    assert end.wait(1.0) == [TimedOut(Timer.OPERATION_ANSWER, 4)]
+    end.eof()
+    operation.pause()
+    end.take(end.now)
+    assert end.engine.deadlines() == {}, "it is over"
+
+
+def test_a_data_set_that_is_complete_or_not_wanted_needs_none() -> None:
+    end = established()
+    [event] = end.send(store_rq(4))
+    operation: Any = event.operation  # type: ignore[union-attr]
+    operation.pause()
+    end.send(data(3, b"xx"))
+    end.wait(10.0)
+    operation.pause()
+    operation.resume()
+    end.take(end.now)
+    assert end.engine.deadlines()[OF_4] == 600.0, "from its complete arrival"
+    operation.respond()
+    [event] = end.send(store_rq(4))
+    operation = event.operation  # type: ignore[union-attr]
+    operation.pause()
+    operation.respond(0xA700)
+    operation.pause()
+    operation.resume()
+    end.take(end.now)
+    assert OF_4 not in end.engine.deadlines()
+
+
+def test_to_take_more_of_one_does_not_stop_the_deadline_of_another_with_its_message_id() -> None:
+    end = established(4)
+    [unservable] = end.send(store_rq(4, context_id=1), data(1, b"xx"))
+    assert isinstance(unservable, UnservableRequested)
+    [event] = end.send(store_rq(4))
+    operation: Any = event.operation  # type: ignore[union-attr]
+    operation.pause()
+    operation.resume()
+    end.take(end.now)
+    assert OF_4 in end.engine.deadlines()
 
 
 def test_each_match_restarts_the_wait_for_our_user() -> None:
@@ -534,3 +714,81 @@ def test_a_request_that_waits_for_its_turn_has_no_deadline_yet() -> None:
     first.operation.respond()  # type: ignore[union-attr]
     end.pump()
     assert end.engine.deadlines()[(Timer.OPERATION_ANSWER, 2)] == 1100.0
+
+
+# ---------------------------------------------------------------- sub-operations of a C-GET, and of a C-GET of ours
+
+
+def getting(**config: Any) -> tuple[Scripted, GetSCP]:
+    end = established(2, **config)
+    [event] = end.send(get_rq(5, 11))
+    assert isinstance(event, GetRequested)
+    return end, event.operation
+
+
+def test_a_sub_operation_shows_life_and_needs_the_state() -> None:
+    end, scp = getting()
+    scp.expect(2)
+    end.wait(500.0)
+    stored = scp.store(CT, INSTANCE)
+    end.take(end.now)
+    assert stored.sub_operation_of is scp
+    assert end.engine.deadlines()[(Timer.OPERATION_ANSWER, 5)] == 1100.0
+    end.engine.release(force=True)
+    with pytest.raises(LocalProtocolError, match="no request can be answered in Sta7"):
+        scp.store(CT, INSTANCE)
+    assert scp.outstanding == {stored}
+
+
+@pytest.mark.parametrize("how", ["answered", "lost", "held", "aborted"])
+def test_who_shows_life_and_cannot_answer_starts_no_deadline(how: str) -> None:
+    end = established(1)
+    match how:
+        case "held":
+            end.send(echo_rq(1), get_rq(5, 11))
+        case _:
+            end.send(get_rq(5, 11))
+    scp = next(operation for operation in end.engine.unanswered if isinstance(operation, GetSCP))
+    match how:
+        case "answered":
+            scp.finish()
+        case "lost":
+            end.eof()
+        case "aborted":
+            end.engine.abort()
+    end.take(0.0)
+    scp.shows_life()
+    end.engine.handle_timeout(1.0)
+    end.take(1.0)
+    assert (Timer.OPERATION_ANSWER, 5) not in end.engine.deadlines()
+
+
+def test_what_a_peer_stores_for_our_get_moves_our_wait() -> None:
+    end = established(2, role="requestor")
+    end.engine.c_get(GET, b"query.")
+    end.take(0.0)
+    key = (Timer.DIMSE_RESPONSE, 1)
+    end.wait(10.0)
+    first, piece = end.send(store_rq(1), data(3, b"xx", is_last=False))
+    assert end.engine.deadlines()[key] == 70.0
+    end.send(data(3, b"yy"), store_rq(2), data(3, b"zz", is_last=False))
+    assert key not in end.engine.deadlines()
+    assert isinstance(piece, DatasetReceived)
+    first.operation.respond()  # type: ignore[union-attr]
+    end.take(10.0)
+    assert key not in end.engine.deadlines()  # the second is on its way
+    end.send(data(3, b"zz"))
+    end.engine.unanswered[0].respond()  # type: ignore[attr-defined]
+    end.take(10.0)
+    assert end.engine.deadlines() == {key: 70.0}
+
+
+def test_the_title_of_who_asks() -> None:
+    end = established()
+    [event] = end.send(move_rq(5, 13))
+    assert event.operation.originator == ("ME", 5)  # type: ignore[union-attr]
+    ul = UpperLayer(now=0.0)
+    outbox = Outbox(ul)
+    performer = Performer(ul, outbox, Invoker(ul, outbox), end.engine.sub_operation, STANDARD)
+    with pytest.raises(LocalProtocolError, match="the association is not established"):
+        _ = performer.peer_ae_title

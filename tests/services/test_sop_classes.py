@@ -27,6 +27,8 @@ from sansdimse.services.sop_classes import (
     fit,
     invoked_by,
     name_of,
+    private_like,
+    private_sop_class,
     private_storage,
     serves,
     service_class_of,
@@ -101,7 +103,8 @@ def test_each_service_class_has_its_sop_classes_annex_and_services(line: str) ->
 
 
 def test_the_facts_cover_every_service_class() -> None:
-    assert len(FACTS.strip().splitlines()) == len(ServiceClass)
+    assert len(FACTS.strip().splitlines()) == len(set(ServiceClass) - {ServiceClass.PRIVATE})
+    assert not any(row.service_class is ServiceClass.PRIVATE for row in STANDARD)
     assert len(STANDARD) == 320
     assert sum(row.retired for row in STANDARD) == 54
     assert Counter(row.kind for row in STANDARD) == {Kind.SOP_CLASS: 311, Kind.META_SOP_CLASS: 9}
@@ -268,6 +271,53 @@ def test_only_event_reports_come_from_the_scp() -> None:
     assert {invoked_by(service) for service in services} == {"SCU", "SCP"}
 
 
+@pytest.mark.parametrize(
+    ("keyword", "scu", "scp"),
+    [
+        ("Verification", "C-ECHO", ""),
+        ("CTImageStorage", "C-STORE", ""),
+        ("StorageCommitmentPushModel", "N-ACTION", "N-EVENT-REPORT"),
+        ("ModalityPerformedProcedureStepNotification", "", "N-EVENT-REPORT"),
+        ("UnifiedProcedureStepEvent", "", "N-EVENT-REPORT"),
+        ("UnifiedProcedureStepPull", "C-FIND N-GET N-SET N-ACTION", ""),
+        ("Printer", "N-GET", "N-EVENT-REPORT"),
+        ("PrintJob", "N-GET", "N-EVENT-REPORT"),
+        ("InventoryCreation", "N-ACTION", "N-EVENT-REPORT"),
+    ],
+)
+def test_who_sends_which(keyword: str, scu: str, scp: str) -> None:
+    row = STANDARD.by_keyword(keyword)
+    assert row is not None
+    assert (row.services_of("SCU"), row.services_of("SCP")) == (frozenset(scu.split()), frozenset(scp.split()))
+
+
+def test_each_service_is_sent_by_one_of_the_roles() -> None:
+    for row in STANDARD:
+        scu, scp = row.services_of("SCU"), row.services_of("SCP")
+        assert (scu | scp, scu & scp) == (row.dimse_services, frozenset())
+        assert scp <= {"N-EVENT-REPORT"}
+
+
+def test_which_are_meta_sop_classes() -> None:
+    for row in STANDARD:
+        assert STANDARD.is_meta(row.uid) == (row.kind is Kind.META_SOP_CLASS)
+    assert not STANDARD.is_meta("1.2.3")
+
+
+def test_what_a_sop_class_may_stand_for() -> None:
+    push, pull = sop_classes.UNIFIED_PROCEDURE_STEP_PUSH, sop_classes.UNIFIED_PROCEDURE_STEP_PULL
+    others = {row.uid for row in STANDARD if row.service_class is ServiceClass.UNIFIED_PROCEDURE_STEP} - {push}
+    assert STANDARD.stands_for(push)[0] == push
+    assert set(STANDARD.stands_for(push)) == {push} | others
+    assert STANDARD.stands_for(pull) == (pull, push)
+    meta = sop_classes.BASIC_COLOR_PRINT_MANAGEMENT_META
+    assert set(STANDARD.stands_for(meta)) == {meta} | STANDARD.rows[meta].members
+    assert STANDARD.stands_for(sop_classes.PRINTER) == (sop_classes.PRINTER,), "no member stands for the whole"
+    assert STANDARD.stands_for("1.2.3") == ("1.2.3",)
+    for row in STANDARD:
+        assert {service_class_of(uid) for uid in STANDARD.stands_for(row.uid)} == {row.service_class}
+
+
 def test_names() -> None:
     assert name_of(CT) == "CT Image Storage"
     assert name_of(uids.IMPLICIT_VR_LITTLE_ENDIAN) == "Implicit VR Little Endian"
@@ -298,6 +348,35 @@ def test_private_sop_classes_make_a_new_table() -> None:
     assert sop_class(siemens.uid) is None
     assert len(table) == len(STANDARD) + 2
     assert table.rows.items() >= STANDARD.rows.items()
+
+
+def test_a_private_sop_class_may_behave_as_one_of_the_standards() -> None:
+    row = private_like("1.2.3", sop_classes.PATIENT_STUDY_ONLY_FIND, "Our Query")
+    table = STANDARD.with_private(row)
+    theirs = STANDARD.rows[sop_classes.PATIENT_STUDY_ONLY_FIND]
+    assert (row.uid, row.name, row.keyword, row.retired) == ("1.2.3", "Our Query", "", False)
+    assert (row.levels, row.information_model) == (("PATIENT", "STUDY"), theirs.information_model)
+    assert (row.service_class, row.dimse_services) == (theirs.service_class, theirs.dimse_services)
+    assert table.serves("1.2.3", "C-FIND")
+    assert table.fit("1.2.3", sop_classes.STUDY_ROOT_FIND) is Fit.NEIGHBOUR
+    assert private_like("1.2.3", CT).name == "1.2.3"
+    with pytest.raises(ValueError, match=r"1\.2\.4 is no SOP class of the standard"):
+        private_like("1.2.3", "1.2.4")
+
+
+def test_a_private_sop_class_may_behave_as_none_of_the_standards() -> None:
+    part = private_sop_class("1.2.3.1", ["N-CREATE", "N-EVENT-REPORT"])
+    whole = private_sop_class("1.2.3", ["N-CREATE", "C-FIND", "C-FIND"], "Ours", members=["1.2.3.1"])
+    table = STANDARD.with_private(part, whole)
+    assert (part.kind, whole.kind) == (Kind.SOP_CLASS, Kind.META_SOP_CLASS)
+    assert whole.dimse_services == {"N-CREATE", "C-FIND"}
+    assert table.is_meta("1.2.3")
+    assert table.service_class_of("1.2.3") is ServiceClass.PRIVATE
+    assert part.services_of("SCP") == {"N-EVENT-REPORT"}
+    assert table.fit("1.2.3", "1.2.3.1") is Fit.MEMBER
+    assert table.fit("1.2.3.1", "1.2.3") is Fit.FOREIGN, "two private ones have nothing in common but that"
+    with pytest.raises(ValueError, match="no DIMSE service: C-PRINT, n-get; there are C-ECHO"):
+        private_sop_class("1.2.3", ["n-get", "C-PRINT", "C-ECHO"])
 
 
 def test_private_sop_classes_take_no_ones_place() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansdimse.dimse.status import Status, StatusCategory
-from sansdimse.services.sop_classes import ServiceClass
-from sansdimse.services.statuses import FAILURE_REASONS, all_statuses, meaning_of, statuses_of
+from sansdimse.services import sop_classes as of
+from sansdimse.services.sop_classes import STANDARD, ServiceClass
+from sansdimse.services.statuses import FAILURE_REASONS, all_statuses, meaning_for, meaning_of, statuses_of
 
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "standard" / "statuses.csv"
 
@@ -103,6 +104,20 @@ def test_the_rows_are_the_standards() -> None:
     }
 
 
+COMMANDS = ORACLE.with_name("dimse_commands.csv")
+
+
+@pytest.mark.skipif(not COMMANDS.exists(), reason="the tables are not here")
+def test_related_elements_are_of_the_response() -> None:
+    with COMMANDS.open(encoding="utf-8", newline="") as file:
+        allowed = {(row["message"], int(row["tag"][6:10], 16)) for row in csv.DictReader(file)}
+    either = {0x1002, 0x1008}  # 0114 and 0115 are told of for events and actions together
+    for row in all_statuses():
+        for element in row.related_elements:
+            tags = either if element in either else {element}
+            assert any((row.dimse_service + "-RSP", tag) in allowed for tag in tags), row
+
+
 def test_meaning_of() -> None:
     refused = meaning_of(0xA701, ServiceClass.STORAGE, "C-STORE")
     assert refused is not None
@@ -130,5 +145,93 @@ def test_a_meaning_is_of_the_code_the_service_and_the_class_asked_for(
     if row is not None:
         assert code in row
         assert row.dimse_service == dimse_service
-        assert row.service_class in (None, service_class)
+        dependent = service_class in (ServiceClass.DICOS_STORAGE, ServiceClass.DICONDE_STORAGE)
+        assert row.service_class in (None, ServiceClass.STORAGE if dependent else service_class)
         assert row in statuses_of(row.service_class)
+
+
+def test_every_service_of_every_sop_class_has_a_success_and_what_anyone_may_refuse_with() -> None:
+    for row in STANDARD:
+        for service in row.dimse_services:
+            success = meaning_for(0x0000, row.uid, service)
+            assert success is not None
+            assert success.category is StatusCategory.SUCCESS
+            assert not success.sop_classes or success.sop_classes & set(STANDARD.stands_for(row.uid))
+            for refusal in (0x0210, 0x0211, 0x0212):
+                assert meaning_for(refusal, row.uid, service) is not None
+
+
+def test_scopes_name_sop_classes_that_have_the_service() -> None:
+    for row in all_statuses():
+        for uid in row.sop_classes:
+            assert STANDARD.serves(uid, row.dimse_service), row
+            assert STANDARD.service_class_of(uid) is row.service_class
+        assert not row.action_types or row.dimse_service == "N-ACTION"
+    assert {row.scope for row in all_statuses() if row.action_types} == {
+        "Pull (action 1 change state)",
+        "Push, Watch (action 2 request cancel)",
+        "Watch (actions 3, 4, 5 subscription)",
+    }
+
+
+PUSH, WATCH = of.UNIFIED_PROCEDURE_STEP_PUSH, of.UNIFIED_PROCEDURE_STEP_WATCH
+
+
+@pytest.mark.parametrize(
+    ("code", "sop_class_uid", "dimse_service", "action_type", "meaning"),
+    [
+        (0x0000, of.BASIC_FILM_SESSION, "N-CREATE", None, "film session created/updated"),
+        (0x0000, of.BASIC_FILM_BOX, "N-CREATE", None, "film box created"),
+        (0x0000, of.BASIC_FILM_BOX, "N-SET", None, "success"),
+        (0x0000, of.BASIC_GRAYSCALE_IMAGE_BOX, "N-SET", None, "image stored in image box"),
+        (0x0000, of.UNIFIED_PROCEDURE_STEP_PULL, "N-ACTION", 1, "state changed"),
+        (0x0000, WATCH, "N-ACTION", 2, "cancel request acknowledged"),
+        (0x0000, WATCH, "N-ACTION", 4, "subscription state changed"),
+        (0x0000, PUSH, "N-ACTION", None, "cancel request acknowledged"),
+        (0x0000, PUSH, "N-ACTION", 1, "state changed"),
+        (0x0000, PUSH, "N-ACTION", 3, "subscription state changed"),
+        (0x0000, of.CT_IMAGE_STORAGE, "C-STORE", None, "stored"),
+        (0x0000, of.BASIC_ANNOTATION_BOX, "N-GET", None, "success"),
+        (0x0211, "1.2.3", "N-GET", None, "operation not agreed for this association / SOP Class"),
+        (0xB000, "1.2.3", "C-STORE", None, None),
+        (0xFF00, of.CT_IMAGE_STORAGE, "C-STORE", None, None),
+    ],
+)
+def test_meaning_for_a_sop_class_and_an_action(
+    code: int, sop_class_uid: str, dimse_service: str, action_type: int | None, meaning: str | None
+) -> None:
+    row = meaning_for(code, sop_class_uid, dimse_service, action_type=action_type)
+    assert (None if row is None else row.meaning) == meaning
+
+
+def test_a_meta_sop_class_means_what_its_members_do() -> None:
+    boxes = {
+        meaning.meaning
+        for uid in (of.BASIC_GRAYSCALE_PRINT_MANAGEMENT_META, of.BASIC_COLOR_PRINT_MANAGEMENT_META)
+        for meaning in [meaning_for(0x0000, uid, "N-ACTION")]
+        if meaning
+    }
+    assert boxes == {"films of the session accepted for printing; Print Job created if supported"}
+
+
+def test_a_private_sop_class_means_what_its_row_says() -> None:
+    table = STANDARD.with_private(of.private_like("1.2.3", of.CT_IMAGE_STORAGE))
+    coerced = meaning_for(0xB000, "1.2.3", "C-STORE", sop_classes=table)
+    assert coerced is meaning_of(0xB000, ServiceClass.STORAGE, "C-STORE") is not None
+
+
+def test_storage_of_other_standards_answers_as_storage() -> None:
+    for service_class in (ServiceClass.DICOS_STORAGE, ServiceClass.DICONDE_STORAGE):
+        for code in (0xA700, 0xA900, 0xB000, 0xB006, 0xB007, 0xC123, 0x0000):
+            assert meaning_of(code, service_class, "C-STORE") is meaning_of(code, ServiceClass.STORAGE, "C-STORE")
+
+
+@given(st.integers(0, 0xFFFF), st.sampled_from([*STANDARD.rows, "1.2.3"]), st.none() | st.integers(0, 20))
+def test_meaning_for_finds_something_where_meaning_of_does(code: int, uid: str, action_type: int | None) -> None:
+    for service in ("C-FIND", "N-ACTION", "N-SET"):
+        first = meaning_of(code, STANDARD.service_class_of(uid), service)
+        best = meaning_for(code, uid, service, action_type=action_type)
+        assert (best is None) == (first is None)
+        if best is not None:
+            assert code in best
+            assert best.dimse_service == service

@@ -14,6 +14,7 @@ from sansdimse.limits import Limits
 from sansdimse.services.storage import StoreRequest, StoreSCP
 from sansdimse.ul.items import AsynchronousOperationsWindow
 from sansdimse.ul.parties import Requestor
+from sansdimse.ul.timers import Timer
 
 REQUEST = CStoreRQ(message_id=1, affected_sop_class_uid=CT, affected_sop_instance_uid=INSTANCE)
 
@@ -183,6 +184,16 @@ def test_a_store_is_received_in_pieces_and_answered() -> None:
     assert (response.status, response.offending_element) == (0xB006, (0x00100010,))
     assert response.error_comment == "dropped"
     assert (response.affected_sop_class_uid, response.affected_sop_instance_uid) == (CT, INSTANCE)
+
+
+def test_a_data_set_that_is_not_taken_is_waited_for_as_an_answer_is() -> None:
+    end, store = receiving()
+    store.pause()
+    end.take(end.now)
+    assert end.engine.deadlines()[Timer.OPERATION_ANSWER, 1] == Limits().operation_answer
+    store.resume()
+    end.take(end.now)
+    assert (Timer.OPERATION_ANSWER, 1) not in end.engine.deadlines()
 
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xFE00])

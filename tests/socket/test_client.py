@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom.data import get_testdata_file
 
-from engine_pair import RELEASE_RP, acceptor, echo_rq, echo_rsp, requestor
+from engine_pair import QUERY, RELEASE_RP, acceptor, echo_rq, echo_rsp, requestor
 from memory_link import content, instance
 from raw_socket import HOST, RawSocket, nothing_leaks, scripted
 from sansdimse import Limits, LocalProtocolError, Outcome, OutcomeKind, Side, State, Timer
@@ -306,7 +306,7 @@ def test_what_cannot_be_proposed_is_told_before_anything_is_opened() -> None:
 
 
 def test_a_service_must_have_the_methods_for_the_roles_it_takes() -> None:
-    with pytest.raises(TypeError, match="c_store"), associate(HOST, 1, contexts=CONTEXTS, service=object()):
+    with pytest.raises(TypeError, match="c_find"), associate(HOST, 1, contexts=[QUERY], service=object()):
         raise AssertionError("there is no association")
 
 

@@ -529,7 +529,7 @@ def test_a_thread_that_waits_where_another_does_is_told(monkeypatch: pytest.Monk
         raw.send(RELEASE_RP)
 
     with scripted(script) as port, associate(HOST, port, contexts=CONTEXTS) as peer, monkeypatch.context() as patch:
-        patch.setattr(peer._peer._session.link, "_poll", Busy())
+        patch.setattr(peer._peer.session.link, "_poll", Busy())
         with pytest.raises(RuntimeError, match="another thread waits on this association"):
             peer.c_echo()
     assert peer.outcome is not None

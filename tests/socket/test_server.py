@@ -15,7 +15,8 @@ import pytest
 from engine_pair import ABORT, RELEASE_RQ, data, echo_rq, requestor, store_rq
 from raw_socket import HOST, PATIENCE, RawSocket, connected, nothing_leaks
 from sansdimse import AsynchronousOperationsWindow, Outcome, OutcomeKind, Side
-from sansdimse.admission import OVER_BUDGET, SHUTTING_DOWN, Budget
+from sansdimse.admission import OVER_BUDGET, Budget
+from sansdimse.peer import host as host_module
 from sansdimse.peer.host import Host
 from sansdimse.peer.watch import AssociationEnded, Occurrence, Statistics
 from sansdimse.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP
@@ -125,8 +126,7 @@ def test_associations_are_counted_while_they_are() -> None:
             released(one)
             one.sock.close()
             ends.wait()
-            server._snapshot()  # the thread may still be about to forget it
-            _until(lambda: server.associations == 1)
+            _until(lambda: server.associations == 1)  # the thread may still be about to forget it
             released(other)
     assert server.associations == 0
 
@@ -261,15 +261,11 @@ def test_closing_lets_associations_end() -> None:
     assert ends.wait().kind is OutcomeKind.RELEASED
 
 
-def test_a_request_that_comes_while_closing_is_told_to_come_back_later() -> None:
+def test_who_has_not_asked_yet_is_cut_when_it_closes() -> None:
     with serve(HOST, 0, Gate(), supports=SUPPORTS) as server, connected(server.port) as raw:
-        _until(lambda: bool(server._snapshot()))
-        closing = threading.Thread(target=server.close, args=(PATIENCE,))
-        closing.start()
-        _until(lambda: server._listener.fileno() == -1)
-        assert raw.request() == SHUTTING_DOWN
-        raw.sock.close()
-        closing.join(PATIENCE)
+        _until(lambda: bool(server.pending))
+        server.close(3600.0)
+        assert raw.rest() == b""
 
 
 def test_after_the_grace_associations_are_aborted() -> None:
@@ -289,7 +285,7 @@ def test_after_the_grace_associations_are_aborted() -> None:
 
 
 def test_a_peer_that_does_not_close_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_ABORT_GRACE", 0.1)
+    monkeypatch.setattr(host_module, "ABORT_GRACE", 0.1)
     with connected_to(grace=0.0) as (server, raw):
         established(raw)
         server.close(0.0)
@@ -314,12 +310,12 @@ class connected_to:  # noqa: N801 - a context manager
 
 
 def test_a_handler_that_never_returns_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_ABORT_GRACE", 0.05)
+    monkeypatch.setattr(host_module, "ABORT_GRACE", 0.05)
     gate, reports = Gate(), Reports()
     with serve(HOST, 0, gate, supports=SUPPORTS, report=reports) as server, connected(server.port) as raw:
         established(raw).send(echo_rq(1))
         gate.wait_entered()
-        (left,) = server._snapshot()
+        (left,) = server._host.connections
         server.close(0.0)
         assert [type(error) for error, _ in reports] == [TimeoutError]
         assert server.wait_closed(0.0)

@@ -206,7 +206,7 @@ PLANTED: Final = {
 def test_a_transport_with_a_fault_fails_the_check_that_names_it(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = PLANTED[fault]
     maker = TransportMaker(planted.transport, tls=planted.tls, patience=1.5)
-    monkeypatch.setattr(sansdimse_socket.server, "_ABORT_GRACE", 0.5)
+    monkeypatch.setattr("sansdimse.peer.host.ABORT_GRACE", 0.5)
     planted.plant(monkeypatch)
     with pytest.raises(ContractError) as raised:
         NAMED[planted.check](maker)

@@ -131,7 +131,7 @@ def test_a_connection_closed_when_it_was_to_wait_for_room() -> None:
 
     async def main(port: int) -> None:
         async with sansdimse_trio.associate(HOST, port, contexts=[CT]) as peer:
-            session = peer._session
+            session = peer.session
             link: Any = session.link
             storing = session.engine.c_store(CT, "1.2.3")
             while not link._blocked:

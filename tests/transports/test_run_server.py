@@ -128,7 +128,7 @@ def test_cancelled_before_it_has_started_nobody_waits_for_ever() -> None:
 def test_an_association_is_used_in_the_loop_that_opened_it() -> None:
     async def elsewhere(peer: sansdimse_asyncio.Peer) -> None:
         with pytest.raises(RuntimeError, match="belongs to another event loop"):
-            await peer._session.changed()
+            await peer.session.changed()
 
     async def main() -> None:
         async with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -49,6 +49,28 @@ def test_a_server_closed_before_it_has_begun() -> None:
         assert server.pending == 0
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("how", ["its scope", "its nursery"])
+def test_a_conversation_cancelled_before_it_began_does_not_begin(how: str) -> None:
+    begun: list[str] = []
+
+    async def conversation(name: str) -> None:
+        begun.append(name)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            link = sansdimse_trio.Link(cast(Any, None), nursery, client.limiters(1))
+            link.spawn(conversation("the one before"))
+            await link.all_conversed()
+            cancelled = link.spawn(conversation("cancelled"))
+            (cancelled if how == "its scope" else nursery.cancel_scope).cancel()
+            with trio.CancelScope(shield=True):
+                await link.all_conversed()
+        assert link.busy == 0
+
+    trio.run(main)
+    assert begun == ["the one before"]
 
 
 @pytest.mark.parametrize("kind", ["serve", "associate"])

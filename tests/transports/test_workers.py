@@ -12,7 +12,7 @@ import pytest
 
 from sansdimse_asyncio import workers
 from sansdimse_asyncio.workers import Workers
-from sansdimse_trio.client import limiter
+from sansdimse_trio.client import limiters
 
 PATIENCE: Final = 60.0
 """Seconds until what must happen counts as failed."""
@@ -53,6 +53,19 @@ def test_no_more_run_at_a_time_than_are_allowed() -> None:
         await asyncio.to_thread(both.wait, PATIENCE)
         await asyncio.gather(*busy, waiting)
         assert third.is_set()
+        pool.close()
+
+    run(main())
+
+
+def test_a_handler_may_wait_for_another_call_whatever_they_are_bounded_by() -> None:
+    """As that of a C-GET does for the reading of the file that it gave."""
+
+    async def main() -> None:
+        pool, read = Workers(1), threading.Event()
+        handler = asyncio.ensure_future(call(pool, read.wait, PATIENCE, abandon_on_cancel=True))
+        await call(pool, read.set)
+        assert await handler
         pool.close()
 
     run(main())
@@ -230,5 +243,5 @@ def test_none_at_all_would_wait_for_ever() -> None:
     with pytest.raises(ValueError, match="0 workers"):
         Workers(0)
     with pytest.raises(ValueError, match="0 workers"):
-        limiter(0)
-    assert limiter(2).total_tokens == 2
+        limiters(0)
+    assert [limiter.total_tokens for limiter in limiters(2)] == [2, 2]

@@ -261,6 +261,8 @@ def test_extended_negotiation_counts_only_if_it_was_offered() -> None:
     answer = reply(ExtendedNegotiation(CT + "\0", b"\1"), ExtendedNegotiation(MR, b"\1"), to=request)
     ours, theirs = both(request, answer)
     assert ours.extended == theirs.extended == {CT: b"\1"}
+    assert ours.extended_offered == theirs.extended_offered
+    assert ours.extended_offered.keys() >= ours.extended.keys()
     assert Code.EXTENDED_UNPROPOSED in codes(ours)
 
 

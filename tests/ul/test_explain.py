@@ -14,6 +14,7 @@ from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 from sansdimse.ul.explain import Explanation, explain, explain_pair
 from sansdimse.ul.items import (
     AbstractSyntax,
+    CommonExtendedNegotiation,
     MaximumLength,
     PresentationContextAC,
     PresentationContextRQ,
@@ -79,6 +80,24 @@ def test_refused_roles_keep_the_transfer_syntaxes() -> None:
     assert explanation.advice == "Propose the SCU role"
     anything = Acceptor("PACS", [], any_storage=True)
     assert one(request, anything).acceptable == PresentationContext(CT, (JPEG, IMPLICIT))
+
+
+def test_a_class_taken_for_its_general_one_is_explained_as_that_one() -> None:
+    related = CommonExtendedNegotiation(MR, "1.2.840.10008.4.2", (CT,))
+    willing = dataclasses.replace(ACCEPTOR, related_general=True)
+    for syntax, acceptor, accepted, acceptable in (
+        (IMPLICIT, willing, True, None),
+        (JPEG, willing, False, PresentationContext(MR)),
+        (JPEG, ACCEPTOR, False, None),
+    ):
+        request = AAssociateRQ.of(
+            called="PACS",
+            calling="ME",
+            contexts=[PresentationContextRQ.of(1, MR, (syntax,))],
+            user_information=[MaximumLength(0), related],
+        )
+        explanation = one(request, acceptor)
+        assert (explanation.accepted, explanation.acceptable) == (accepted, acceptable)
 
 
 @pytest.mark.parametrize(

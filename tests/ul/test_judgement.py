@@ -12,6 +12,7 @@ from sansdimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 from sansdimse.ul.items import (
     AbstractSyntax,
     ApplicationContext,
+    CommonExtendedNegotiation,
     ImplementationClassUID,
     Item,
     MaximumLength,
@@ -19,7 +20,7 @@ from sansdimse.ul.items import (
     RoleSelection,
     TransferSyntax,
 )
-from sansdimse.ul.judgement import Cause, Verdict, judge
+from sansdimse.ul.judgement import Cause, Verdict, judge, related_classes
 from sansdimse.ul.parties import Acceptor, PresentationContext
 from sansdimse.ul.pdu import AAssociateRJ, AAssociateRQ
 
@@ -83,7 +84,7 @@ def test_each_rule_of_the_default_profile(proposed: PresentationContextRQ, cause
     ],
 )
 def test_rules_that_a_profile_adds(code: Code, proposed: PresentationContextRQ, cause: Cause) -> None:
-    acceptor = Acceptor("PACS", [VERIFICATION, CT, "1.02"])
+    acceptor = Acceptor("PACS", [VERIFICATION, CT], any_storage=True)  # 1.02 is nobody else's
     assert verdict(acceptor, proposed).cause is Cause.ACCEPTED
     refusing = dataclasses.replace(acceptor, profile=DEFAULT.refusing(code))
     assert verdict(refusing, proposed).cause is cause
@@ -158,6 +159,48 @@ def test_roles_are_granted_as_far_as_supported_and_proposed(
     else:
         assert found.cause is Cause.ACCEPTED
         assert found.roles == granted
+
+
+STORAGE_SERVICE = "1.2.840.10008.4.2"
+
+
+@pytest.mark.parametrize(
+    ("items", "cause"),
+    [
+        ([CommonExtendedNegotiation(MR, STORAGE_SERVICE, (CT,))], Cause.ACCEPTED),
+        ([CommonExtendedNegotiation(MR + "\0", STORAGE_SERVICE + "\0", ("1.2.3", CT + " "))], Cause.ACCEPTED),
+        ([CommonExtendedNegotiation(MR, STORAGE_SERVICE, (CT,), version=1, trailing=b"new")], Cause.ACCEPTED),
+        ([CommonExtendedNegotiation(MR, STORAGE_SERVICE, ())], Cause.ABSTRACT_SYNTAX),
+        ([CommonExtendedNegotiation(MR, "1.2.840.10008.5.1.4.34.6", (CT,))], Cause.ABSTRACT_SYNTAX),
+        ([CommonExtendedNegotiation(CT, STORAGE_SERVICE, (CT,))], Cause.ABSTRACT_SYNTAX),
+        (
+            [
+                CommonExtendedNegotiation(MR, STORAGE_SERVICE, (CT,)),
+                CommonExtendedNegotiation(MR, STORAGE_SERVICE, ("1.2.3",)),
+            ],
+            Cause.ABSTRACT_SYNTAX,
+        ),
+        ([], Cause.ABSTRACT_SYNTAX),
+    ],
+)
+def test_an_unknown_storage_class_is_taken_for_its_general_one_if_the_acceptor_wants_that(
+    items: list[CommonExtendedNegotiation], cause: Cause
+) -> None:
+    willing = dataclasses.replace(ACCEPTOR, related_general=True)
+    proposed = PresentationContextRQ.of(1, MR, (JPEG, IMPLICIT))
+    found = verdict(willing, proposed, *items)
+    assert (found.cause, found.transfer_syntax) == (cause, IMPLICIT if cause is Cause.ACCEPTED else None)
+    assert verdict(ACCEPTOR, proposed, *items).cause is Cause.ABSTRACT_SYNTAX
+    refused = verdict(willing, PresentationContextRQ.of(1, MR, (JPEG,)), *items).cause
+    assert refused is (Cause.TRANSFER_SYNTAXES if cause is Cause.ACCEPTED else Cause.ABSTRACT_SYNTAX)
+
+
+def test_relations_are_read_in_normal_form_and_only_of_storage() -> None:
+    items = (
+        CommonExtendedNegotiation(MR + " ", STORAGE_SERVICE, (CT + "\0", CT)),
+        CommonExtendedNegotiation(VERIFICATION, "1.2.3", (CT,)),
+    )
+    assert related_classes(proposal(GOOD, items=items)) == {MR: (CT, CT)}
 
 
 def test_of_repeated_ids_the_first_counts_and_of_repeated_roles_the_last() -> None:

@@ -27,7 +27,7 @@ from sansdimse.limits import Limits
 from sansdimse.outcome import OutcomeKind, Side
 from sansdimse.profile import DEFAULT, STRICT
 from sansdimse.ul.items import MaximumLength, PresentationContextAC, UserInformation
-from sansdimse.ul.machine import UpperLayer
+from sansdimse.ul.machine import Turn, UpperLayer
 from sansdimse.ul.pdu import PDV, AAbort, AAssociateAC, AAssociateRJ, AReleaseRQ, PDataTF
 from sansdimse.ul.reader import PDVPiece
 from sansdimse.ul.table import State
@@ -964,3 +964,60 @@ def test_data_of_any_length_are_never_held() -> None:
         while isinstance(piece := ul.next_event(), PDVPiece):
             assert not len(piece.data) or (isinstance(piece.data, memoryview) and piece.data.obj is chunk)
         assert ul.bytes_buffered == 0
+
+
+# ------------------------------------------------------------ in turns
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+@given(
+    st.sampled_from(PLACES),
+    st.lists(st.sampled_from([P_DATA, RELEASE_RQ, RELEASE_RP, ABORT, UNKNOWN, RQ, AC, RJ]), max_size=12),
+    st.booleans(),
+)
+def test_in_turns_the_same_is_told(steps: int, place: tuple[State, bool], told: list[bytes], eof: bool) -> None:
+    at_once, in_turns = reach(*place), reach(*place)
+    for ul in (at_once, in_turns):
+        if ul.state is not State.STA4 and ul._ever_opened:
+            ul.receive_data(b"".join(told), NOW)
+        if eof:
+            ul.receive_eof(NOW)
+        else:
+            ul.handle_timeout(NOW)
+    found: list[Told] = []
+    for _ in range(100):
+        turn = Turn(steps)
+        while (event := in_turns.next_event(turn)) is not None and event is not NEED_DATA:
+            found.append(event)
+            assert turn.left >= 0
+            if isinstance(event, Ended):
+                break
+        if event is not None:
+            break
+        assert turn.left == 0
+    else:
+        raise AssertionError("it never comes to its end")
+    assert found == events(at_once)
+    assert snapshot(in_turns) == snapshot(at_once)
+
+
+def test_what_is_to_be_told_of_nothing_takes_its_turns_too() -> None:
+    """In Sta13 whatever comes is discarded (AA-6)."""
+    ul = reach(State.STA13, requestor=False)
+    ul.receive_data(P_DATA * 100, NOW)
+    turns = 0
+    while ul.next_event(Turn(10)) is None:
+        turns += 1
+    assert turns == 10
+
+
+def test_a_deadline_waits_for_all_turns() -> None:
+    ul = reach(State.STA6, requestor=False)
+    ul.timers.start(Timer.OPERATION_ANSWER, NOW, 5.0, 1)
+    ul.receive_data(P_DATA * 10, NOW)
+    ul.handle_timeout(NOW + 5.0)
+    turn = Turn(10)
+    assert [ul.next_event(turn) for _ in range(10)] == [PIECE] * 10
+    assert ul.next_event(turn) is None
+    assert ul.timeout_pending
+    assert ul.next_event() == TimedOut(Timer.OPERATION_ANSWER, 1)

@@ -241,6 +241,20 @@ def test_extended_negotiation_answers_each_byte_with_the_lower(
     assert reply.extended_negotiations == (() if answered is None else (ExtendedNegotiation(CT, answered),))
 
 
+class Typed:
+    """A typed value, which knows its service class's rule."""
+
+    def answer(self, offered: bytes) -> bytes | None:
+        return offered + b"!" if offered else None
+
+
+@pytest.mark.parametrize(("offered", "answered"), [(b"\1", b"\1!"), (b"", None)])
+def test_a_typed_value_answers_for_itself(offered: bytes, answered: bytes | None) -> None:
+    acceptor = Acceptor("PACS", [VERIFICATION, CT], extended={CT: Typed()})
+    reply = accepted(acceptor, proposal(ExtendedNegotiation(CT, offered)))
+    assert reply.extended_negotiations == (() if answered is None else (ExtendedNegotiation(CT, answered),))
+
+
 def test_extended_negotiation_is_answered_only_for_accepted_classes_that_proposed_it() -> None:
     acceptor = Acceptor("PACS", [VERIFICATION, CT], extended={CT: b"\1", MR: b"\1", VERIFICATION: b"\1"})
     request = proposal(

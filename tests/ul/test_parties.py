@@ -21,6 +21,8 @@ from sansdimse.ul.parties import (
 )
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 UNCOMPRESSED = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 
 
@@ -103,6 +105,31 @@ def test_any_storage_lifts_the_transfer_syntaxes_of_supported_classes_and_keeps_
     acceptor = Acceptor("ME", [both, VERIFICATION], any_storage=True)
     assert acceptor.offer(CT) == PresentationContext(CT, (), scu=True, scp=True)
     assert acceptor.offer(VERIFICATION) == PresentationContext(VERIFICATION)
+
+
+@pytest.mark.parametrize(
+    ("uid", "related", "expected"),
+    [
+        (MAMMOGRAPHY, (DX,), PresentationContext(MAMMOGRAPHY, (JPEG_BASELINE_8BIT,), scu=True, scp=True)),
+        ("1.3.12.2.1107.5.9.1", ("1.2.3", CT, DX), PresentationContext("1.3.12.2.1107.5.9.1")),
+        (MAMMOGRAPHY, (), None),
+        (MAMMOGRAPHY, ("1.2.3",), None),
+        (MAMMOGRAPHY, (VERIFICATION,), None),  # what one stores is no kind of what one cannot store
+        ("1.2.840.10008.5.1.4.1.2.1.1", (CT,), None),  # Patient Root - FIND
+        (CT, (DX,), PresentationContext(CT)),  # supported itself
+    ],
+)
+def test_a_specialized_storage_class_is_offered_as_its_general_one(
+    uid: str, related: tuple[str, ...], expected: PresentationContext | None
+) -> None:
+    supports = (PresentationContext(DX, (JPEG_BASELINE_8BIT,), scp=True), CT, VERIFICATION)
+    acceptor = Acceptor("ME", supports, related_general=True)
+    assert acceptor.offer(uid, related) == expected
+    assert not Acceptor("ME", []).related_general, "by default nothing is taken on somebody's word"
+    assert Acceptor("ME", supports).offer(uid, related) == (expected if uid == CT else None)
+    anything = dataclasses.replace(acceptor, any_storage=True)
+    if expected is not None:
+        assert anything.offer(uid, related) == dataclasses.replace(expected, transfer_syntaxes=())
 
 
 @pytest.mark.parametrize(("invoked", "performed"), [(0, 1), (1, 0), (0, 0), (65536, 1), (1, -1)])

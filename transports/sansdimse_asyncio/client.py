@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import zip_longest
 from typing import Any, Final, Unpack, cast
 
 from sansdimse.peer.caller import AssociateOptions, Caller
+from sansdimse.peer.link import Destination
 from sansdimse.peer.options import check_options
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.tap import Tap
 from sansdimse_asyncio.link import Link
 from sansdimse_asyncio.workers import Workers
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import wire
 
 WORKERS: Final = 16
@@ -49,11 +50,12 @@ async def associate(
     check_options("associate()", options, AssociateOptions, needed="contexts")
     tcp.check_port(port)
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     caller = Caller(now=loop.time(), **options)
     line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)
     threads = Workers(workers)
     link = Link(line.engine, threads)
-    session = link.session = caller.session(link, f"{host}:{port}", line.certificate)
+    session = link.session = caller.session(link, f"{host}:{port}", line.certificate, opened)
     try:
         await _connect(link, caller.engine.next_timeout(), host, port, source_address)
         await session.established()
@@ -65,6 +67,13 @@ async def associate(
             await link.close()
         finally:
             threads.close()
+
+
+def opened(destination: Destination, options: Mapping[str, Any]) -> AbstractAsyncContextManager[Peer]:
+    """Another association, for a C-MOVE: ``associate`` there with these options."""
+    to = {"calling": destination.calling, "called": destination.called, **options}
+    tls, name = destination.tls, destination.server_name
+    return associate(destination.host, destination.port, tls=tls, server_name=name, **cast(AssociateOptions, to))
 
 
 async def _connect(

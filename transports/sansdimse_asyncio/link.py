@@ -33,6 +33,7 @@ class Link(asyncio.Protocol):
     """
 
     session: Session
+    nests = False
 
     def __init__(self, wire: Engine, workers: Workers, *, gone: Callable[[], object] = lambda: None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -43,6 +44,7 @@ class Link(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._turn: asyncio.Handle | None = None
         self._wakes_at = 0.0
         self._stepping = self._again = False
         self._blocked = False  # the peer does not take what was written
@@ -205,7 +207,7 @@ class Link(asyncio.Protocol):
         try:
             while self._again:
                 self._again = False
-                self.session.pump()
+                self.session.pump_some()
                 self._write()
         finally:
             self._stepping = False
@@ -221,7 +223,15 @@ class Link(asyncio.Protocol):
                 (transport.abort if self._blocked else transport.close)()  # to close waits for who takes nothing
             elif session.stalled == transport.is_reading() and not self._heard_all:
                 (transport.pause_reading if session.stalled else transport.resume_reading)()
+        if session.behind and self._turn is None:
+            self._turn = self._loop.call_soon(self._take_turn)
         self._set_timer()
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self.session.behind = False
+        self._step()
+        self._check_gone()
 
     def _write(self) -> None:
         wire, transport = self._wire, self._transport

@@ -6,22 +6,20 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final, Unpack, cast
 
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse.peer.options import check_options
-from sansdimse_asyncio.client import WORKERS
+from sansdimse_asyncio.client import opened
 from sansdimse_asyncio.link import Link
 from sansdimse_asyncio.workers import Workers
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import check_server_context, wire
 
 _BURST: Final = 16
 """Connections accepted in one turn of the loop: asyncio calls that the backlog. Those that are accepted and not yet
 read count against the budget, so to accept all that wait would cut some whose request has come."""
-_ABORT_GRACE: Final = 3.0
-"""Seconds that peers have to take an A-ABORT before their connections are cut."""
 
 
 class Server:
@@ -33,10 +31,10 @@ class Server:
         self.port: int
         """The port listened on: useful if 0 was asked for."""
         self.host, self.port, *_ = listener.getsockname()
+        self._listener = listener
         self._host = host
         self._workers = workers
         self._tls = tls
-        self._links: set[Link] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed = asyncio.Event()
@@ -61,21 +59,27 @@ class Server:
         if not self._host.close():
             await self._closed.wait()
             return
-        if self._acceptor is not None:
-            self._acceptor.close()
         try:
-            await self._emptied(grace)
-            for link in tuple(self._links):
-                link.abort()
-            await self._emptied(_ABORT_GRACE)
+            await self._stop_accepting()
+            with closing(self._host.ending(grace, Link.abort, Link.cut)) as waits:
+                for seconds in waits:
+                    await self._emptied(seconds)
         finally:
-            for link in tuple(self._links):
-                link.cut()
             self._workers.close()
             self._closed.set()
-        await self._emptied(_ABORT_GRACE)
-        for link in self._links:
-            self._host.report(TimeoutError("the handler did not return"), link.session.address)
+
+    async def _stop_accepting(self) -> None:
+        """Return when we know of all whom asyncio has accepted.
+
+        Of these it makes transports in its next turn, for which it wants the ``asyncio.Server`` open, and tells us of
+        them in the one after.
+        """
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        if self._acceptor is not None:
+            loop.call_soon(self._acceptor.close)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _emptied(self, seconds: float) -> None:
         try:
@@ -96,8 +100,7 @@ class Server:
         engine = self._host.engine(now)
         line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
         link = Link(line.engine, self._workers, gone=lambda: self._gone(link))
-        link.session = self._host.session(link, engine, link, address, line.certificate)
-        self._links.add(link)
+        link.session = self._host.session(link, engine, link, address, line.certificate, opened)
         self._empty.clear()
         oldest = self._host.opened(link, address)
         if oldest is not None:
@@ -106,9 +109,8 @@ class Server:
         return link
 
     def _gone(self, link: Link) -> None:
-        self._links.discard(link)
         self._host.closed(link)
-        if not self._links:
+        if not self._host.connections:
             self._empty.set()
 
 
@@ -119,7 +121,7 @@ class _Accepting(asyncio.Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._server._closed.is_set():  # it was accepted at the last moment
+        if self._server._closed.is_set():  # nobody waited for who was accepted at the last moment: close was cancelled
             cast(asyncio.Transport, transport).abort()
         else:
             self._server.accepted(transport).connection_made(transport)
@@ -132,7 +134,7 @@ async def serve(
     service: object,
     *,
     tls: ssl.SSLContext | None = None,
-    workers: int = WORKERS,
+    workers: int | None = None,
     grace: float = 10.0,
     **options: Unpack[ServeOptions],
 ) -> AsyncIterator[Server]:
@@ -140,18 +142,20 @@ async def serve(
 
     The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
     machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
-    ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
-    ``TypeError`` if the service lacks a method for what it offers, ``ssl.SSLError`` for a client's context.
+    ``workers`` bounds the threads for handlers that block, by default by ``Host.workers``: one for each association.
+    Raises ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it
+    offers, ``ssl.SSLError`` for a client's context.
 
     ``run_server`` is the same as a task of your own group.
     """
     check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)
     listener = tcp.listen(host, port)
     try:
-        server = Server(listener, server_host, Workers(workers), tls)
+        server = Server(listener, server_host, Workers(server_host.workers if workers is None else workers), tls)
         await server._listen(listener)
     except BaseException:
         listener.close()
@@ -171,7 +175,7 @@ async def run_server(
     *,
     started: asyncio.Future[Server] | None = None,
     tls: ssl.SSLContext | None = None,
-    workers: int = WORKERS,
+    workers: int | None = None,
     grace: float = 10.0,
     **options: Unpack[ServeOptions],
 ) -> None:

@@ -24,23 +24,28 @@ there is no loop any more, and nobody will ask."""
 
 
 class Workers:
-    """At most ``most`` calls at a time, each in a thread."""
+    """At most ``most`` handlers at a time, and as many other calls, each in a thread.
+
+    They are those with ``abandon_on_cancel``: one may wait for what such a call gives, as that of a C-GET for the
+    reading of the file that it gave.
+    """
 
     def __init__(self, most: int) -> None:
         if most < 1:
             raise ValueError(f"{most} workers: what blocks, files too, needs one at least")
-        self._free = asyncio.Semaphore(most)
+        self._free = {is_handler: asyncio.Semaphore(most) for is_handler in (False, True)}
         self._resting: list[_Thread] = []
         self._is_closed = False
 
     async def call(self, function: Callable[..., T], args: tuple[Any, ...], *, abandon_on_cancel: bool) -> T:
         """Run it in a thread. See ``sansdimse.peer.link.Link.call``."""
-        await self._free.acquire()
+        free = self._free[abandon_on_cancel]
+        await free.acquire()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
         def finished(value: Any, error: BaseException | None) -> None:
-            self._free.release()
+            free.release()
             if self._is_closed:
                 self.close()
             if done.cancelled():
@@ -75,7 +80,7 @@ class Workers:
         try:
             thread = self._rested() or _Thread(self._resting)
         except RuntimeError:  # the system has no thread left
-            self._free.release()
+            free.release()
             raise
         thread.calls.put(work)
         if abandon_on_cancel:

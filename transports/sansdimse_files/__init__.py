@@ -1,6 +1,7 @@
 """Instances in files: read and streamed to a peer, received from one and kept (PS3.10). And TLS (PS3.15 Annex B)."""
 
 from sansdimse_files.custody import ExistingFile, ReceivedFile, file_name, is_out_of_space, sweep
+from sansdimse_files.new_uid import new_uid
 from sansdimse_files.receiving import async_received_file, received_file
 from sansdimse_files.report import log_report
 from sansdimse_files.secured import PeerCertificate, Secured
@@ -36,6 +37,7 @@ __all__ = [
     "is_out_of_space",
     "kinds",
     "log_report",
+    "new_uid",
     "open_instance",
     "received_file",
     "server_context",

@@ -13,12 +13,12 @@ from sansdimse.peer.handlers import Failure
 from sansdimse_files.custody import ExistingFile, ReceivedFile, is_out_of_space
 
 if TYPE_CHECKING:
-    from sansdimse.peer import blocking, scp
+    from sansdimse.peer import blocking_scp, scp
 
 
 @contextmanager
 def received_file(
-    store: blocking.Store,
+    store: blocking_scp.Store,
     folder: str | os.PathLike[str],
     *,
     exists: ExistingFile = "replace",
@@ -53,18 +53,23 @@ async def async_received_file(
     if not inspect.iscoroutinefunction(getattr(store, "pieces", None)):
         raise TypeError("a handler that is no async def receives with: with received_file(store, folder)")
 
+    made: list[ReceivedFile] = []
+
     def create() -> ReceivedFile:
-        return ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync)
+        file = ReceivedFile(folder, store.part10_header(), store.sop_instance_uid, exists=exists, fsync=fsync)
+        made.append(file)  # whoever is cancelled meanwhile does not get what this returns
+        return file
 
     with _out_of_space_is_a_status():
-        file = await store.call(create)
         try:
+            file = await store.call(create)
             while pieces := await store.pieces():
                 await store.call(file.write, pieces)
             yield file
             await store.call(file.commit)
         finally:
-            file.discard()
+            for each in made:
+                each.discard()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 READ_SIZE: Final = 256 * 1024
@@ -26,8 +27,9 @@ _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 def prepare(sock: socket.socket) -> None:
     """The options of every connection: no delay, keepalive against silent firewalls, non-blocking."""
     sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(OSError):  # reset in the meantime: macOS tells that here, and reading tells it everywhere
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def acknowledge(sock: Any) -> None:

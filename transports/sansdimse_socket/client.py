@@ -7,16 +7,18 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Unpack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Unpack, cast
 
 from sansdimse.peer.blocking import BlockingPeer, run
 from sansdimse.peer.caller import AssociateOptions, Caller
+from sansdimse.peer.link import Destination
 from sansdimse.peer.options import check_options
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.tap import Tap
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import wire
 from sansdimse_socket.link import Link
 
@@ -40,20 +42,45 @@ def associate(
     ``LocalProtocolError`` for a proposal that the standard does not allow, ``TypeError`` if the service lacks a
     method for what it is to serve.
     """
+    with _associated(host, port, tls, server_name, source_address, tap, None, options) as (peer, link):
+        yield BlockingPeer(peer, link.within)
+
+
+@asynccontextmanager
+async def opened_from(link: Link, destination: Destination, options: Mapping[str, Any]) -> AsyncIterator[Peer]:
+    """Another association, for a C-MOVE that came on ``link``, which is driven in the waits of this one."""
+    to = {"calling": destination.calling, "called": destination.called, **options}
+    place = (destination.host, destination.port, destination.tls, destination.server_name)
+    with _associated(*place, None, None, link, cast(AssociateOptions, to)) as (peer, _):
+        yield peer
+
+
+@contextmanager
+def _associated(
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    server_name: str | None,
+    source_address: tuple[str, int] | None,
+    tap: Tap | None,
+    beside: Link | None,
+    options: AssociateOptions,
+) -> Iterator[tuple[Peer, Link]]:
     check_options("associate()", options, AssociateOptions, needed="contexts")
     tcp.check_port(port)
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     caller = Caller(now=time.monotonic(), **options)
     line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)
-    link = Link(line.engine)
-    session = link.session = caller.session(link, f"{host}:{port}", line.certificate)
+    link = Link(line.engine, beside=beside)
+    session = link.session = caller.session(link, f"{host}:{port}", line.certificate, partial(opened_from, link))
     try:
         _connect(link, caller.engine.next_timeout(), host, port, source_address)
         try:
             run(session.established())
-            peer = BlockingPeer(Peer(session), link.within)
-            yield peer
-            peer.release()
+            peer = Peer(session)
+            yield peer, link
+            run(peer.release())
         except BaseException:
             session.abort()
             run(session.end())

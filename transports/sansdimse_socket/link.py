@@ -45,14 +45,19 @@ class Link:
     """
 
     session: Session
+    nests = True
 
-    def __init__(self, wire: Engine, *, wake: int | None = None) -> None:
-        """``wake`` is a file descriptor that becomes readable when the association should be aborted."""
+    def __init__(self, wire: Engine, *, wake: int | None = None, beside: Link | None = None) -> None:
+        """``wake`` is a file descriptor that becomes readable when the association should be aborted.
+
+        ``beside`` is a link that the same thread has to drive meanwhile: that of the C-MOVE which this one is for.
+        """
         self.wire = wire
         self.until: float | None = None  # when whoever waits has waited enough
         self.nested = 0  # conversations that run in a wait of another
         self._sock: socket.socket | None = None
         self._wake = wake
+        self._beside = beside
         self._jobs: deque[Job] = deque()
         self._unwritten: list[memoryview] = []
         self._eof = False
@@ -176,6 +181,11 @@ class Link:
             raise RuntimeError("there is nothing to wait for on a connection that is not open")
         return self._sock.fileno(), self._events(), self.wire.next_timeout()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is no connection."""
+        return self._sock is None
+
     def glance(self) -> None:
         """Do what can be done without waiting for the peer: read, write, tell the time, serve what the peer asked."""
         self.look()
@@ -205,8 +215,8 @@ class Link:
         self._watch(sock.fileno(), self._events())
         if self._wake is not None:
             self._watch(self._wake, select.POLLIN)
-        deadline = engine.next_timeout()
-        first = min((each for each in (deadline, self.until) if each is not None), default=None)
+        deadline, other = engine.next_timeout(), self._watch_beside()
+        first = min((each for each in (deadline, self.until, other) if each is not None), default=None)
         timeout = None if first is None else max(0.0, first - time.monotonic()) * 1000
         try:
             ready = self._poll.poll(0 if glance else timeout)
@@ -220,11 +230,21 @@ class Link:
                 if self.session.outcome is None:  # in its TLS handshake there is no association
                     self._eof = True
                     self.failed("shut down during the TLS handshake")
-            elif what & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._eof:
+            elif fd == sock.fileno() and what & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._eof:
                 self._read()
+        if self._beside is not None:
+            self._beside.look()
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             engine.handle_timeout(now)
+
+    def _watch_beside(self) -> float | None:
+        """Wait for the other link as well; until when at most."""
+        if self._beside is None or self._beside.is_closed:
+            return None
+        fd, wanted, until = self._beside.interest()
+        self._watch(fd, wanted)
+        return until
 
     def _events(self) -> int:
         reading = 0 if self._eof or self.session.stalled else select.POLLIN

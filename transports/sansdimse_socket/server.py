@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final, Unpack
 
 from sansdimse import Outcome
@@ -17,14 +18,13 @@ from sansdimse.peer.blocking import run
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse.peer.options import check_options
 from sansdimse.peer.session import Session
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import check_server_context, wire
+from sansdimse_socket.client import opened_from
 from sansdimse_socket.link import Link
 
 _ACCEPT_PAUSE: Final = 500
 """Milliseconds without accepting when the system is out of descriptors: it would only fail again."""
-_ABORT_GRACE: Final = 3.0
-"""Seconds that peers have to take an A-ABORT before their connections are cut."""
 
 
 class _Connection:
@@ -62,7 +62,6 @@ class Server:
         self._host = host
         self._lock = lock
         self._tls = tls
-        self._connections: set[_Connection] = set()
         self._stop_accepting, self._accepting = os.pipe()  # the second's end is the first's readiness
         self._aborting, self._serving = os.pipe()
         self._closed = threading.Event()
@@ -91,26 +90,20 @@ class Server:
         os.close(self._accepting)
         self._accepter.join()
         self._listener.close()
-        self._join(grace)
-        os.close(self._serving)  # every driver wakes and aborts
-        self._join(_ABORT_GRACE)
-        for connection in self._snapshot():
-            connection.cut()
-        self._join(_ABORT_GRACE)
-        for connection in self._snapshot():  # only a handler that never returns is left
-            self._host.report(TimeoutError("the handler did not return"), connection.address)
+        for seconds in self._host.ending(grace, lambda connection: self._abort_all(), _Connection.cut):
+            deadline = time.monotonic() + seconds
+            for connection in self._host.connections:
+                connection.thread.join(max(0.0, deadline - time.monotonic()))
+        self._abort_all()
         os.close(self._stop_accepting)
         self._closed.set()
         self._close_when_empty()
 
-    def _snapshot(self) -> list[_Connection]:
-        with self._lock:
-            return list(self._connections)
-
-    def _join(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        for connection in self._snapshot():
-            connection.thread.join(max(0.0, deadline - time.monotonic()))
+    def _abort_all(self) -> None:
+        """Every driver wakes and aborts."""
+        if self._serving >= 0:
+            os.close(self._serving)
+            self._serving = -1
 
     # ------------------------------------------------------------ the threads
 
@@ -135,8 +128,6 @@ class Server:
             self._start(_Connection(self, sock, tcp.text(address)))
 
     def _start(self, connection: _Connection) -> None:
-        with self._lock:
-            self._connections.add(connection)
         oldest = self._host.opened(connection, connection.address)
         if oldest is not None:
             self._host.cut(oldest.address)
@@ -149,15 +140,14 @@ class Server:
             self._forget(connection)
 
     def _forget(self, connection: _Connection) -> None:
-        with self._lock:
-            self._connections.discard(connection)
         self._host.closed(connection)
         self._close_when_empty()
 
     def _close_when_empty(self) -> None:
         """The descriptor that drivers watch goes with the last of them, which may outlive ``close``."""
+        nobody_left = not self._host.connections
         with self._lock:
-            if self._closed.is_set() and not self._connections and self._aborting >= 0:
+            if self._closed.is_set() and nobody_left and self._aborting >= 0:
                 os.close(self._aborting)
                 self._aborting = -1
 
@@ -167,7 +157,9 @@ class Server:
         engine = self._host.engine(now)
         line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
         link = Link(line.engine, wake=self._aborting)
-        session = link.session = self._host.session(connection, engine, link, connection.address, line.certificate)
+        session = link.session = self._host.session(
+            connection, engine, link, connection.address, line.certificate, partial(opened_from, link)
+        )
         try:
             link.opened(connection.sock)
             self._serve_to_the_end(session)
@@ -207,6 +199,7 @@ def serve(
     """
     check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     check_server_context(tls)
     lock = threading.Lock()
     server_host: Host[_Connection] = Host(service, lock=lock, **options)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final, Unpack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, Final, Unpack, cast
 
 import trio
 
 from sansdimse.peer.caller import AssociateOptions, Caller
+from sansdimse.peer.link import Destination
 from sansdimse.peer.options import check_options
 from sansdimse.peer.scu import Peer
 from sansdimse.peer.tap import Tap
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import wire
 from sansdimse_trio.link import Link
 
@@ -46,12 +47,13 @@ async def associate(
     check_options("associate()", options, AssociateOptions, needed="contexts")
     tcp.check_port(port)
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     caller = Caller(now=trio.current_time(), **options)
     line = wire(caller.engine, tls, server_side=False, server_name=server_name or host, tap=tap)
     with unwrapped():
         async with trio.open_nursery() as nursery:
-            link = Link(line.engine, nursery, limiter(workers))
-            session = link.session = caller.session(link, f"{host}:{port}", line.certificate)
+            link = Link(line.engine, nursery, limiters(workers))
+            session = link.session = caller.session(link, f"{host}:{port}", line.certificate, opened)
             try:
                 sock = await _connect(link, caller.engine.next_timeout(), host, port, source_address)
                 if sock is not None:
@@ -66,6 +68,13 @@ async def associate(
                     await session.end()
                     await link.all_conversed()
                 nursery.cancel_scope.cancel()
+
+
+def opened(destination: Destination, options: Mapping[str, Any]) -> AbstractAsyncContextManager[Peer]:
+    """Another association, for a C-MOVE: ``associate`` there with these options."""
+    to = {"calling": destination.calling, "called": destination.called, **options}
+    tls, name = destination.tls, destination.server_name
+    return associate(destination.host, destination.port, tls=tls, server_name=name, **cast(AssociateOptions, to))
 
 
 async def _connect(
@@ -104,11 +113,14 @@ async def _connect_from(source_address: tuple[str, int], host: str, port: int) -
     raise errors[-1]
 
 
-def limiter(workers: int) -> trio.CapacityLimiter:
-    """So many threads. Raises ``ValueError`` if it is none: what blocks would wait for ever."""
+def limiters(workers: int) -> tuple[trio.CapacityLimiter, trio.CapacityLimiter]:
+    """So many threads for handlers, and as many for what they may wait for: the reading of a file that one gave, say.
+
+    Raises ``ValueError`` if it is none: what blocks would wait for ever.
+    """
     if workers < 1:
         raise ValueError(f"{workers} workers: what blocks, files too, needs one at least")
-    return trio.CapacityLimiter(workers)
+    return trio.CapacityLimiter(workers), trio.CapacityLimiter(workers)
 
 
 @contextmanager

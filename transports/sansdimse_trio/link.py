@@ -25,15 +25,19 @@ T = TypeVar("T")
 class Link:
     """One connection. ``wire`` is the outermost engine: that of ``session``, or one around it (TLS, a tap).
 
-    ``session`` is set by whoever made both. Conversations run in ``nursery``; ``limiter`` bounds worker threads.
+    ``session`` is set by whoever made both. Conversations run in ``nursery``; ``limiters`` bound the threads for
+    handlers, and those for all else.
     """
 
     session: Session
+    nests = False
 
-    def __init__(self, wire: Engine, nursery: trio.Nursery, limiter: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, wire: Engine, nursery: trio.Nursery, limiters: tuple[trio.CapacityLimiter, trio.CapacityLimiter]
+    ) -> None:
         self._wire = wire
         self._nursery = nursery
-        self._limiter = limiter
+        self._for_handlers, self._for_others = limiters
         self._sock: socket.socket | None = None
         self._unwritten: list[memoryview] = []
         self._flushing: list[trio.Event] = []
@@ -83,9 +87,8 @@ class Link:
 
     async def call(self, function: Callable[..., T], *args: Any, abandon_on_cancel: bool = False) -> T:
         """Run a function in a worker thread."""
-        return await trio.to_thread.run_sync(
-            function, *args, abandon_on_cancel=abandon_on_cancel, limiter=self._limiter
-        )
+        limiter = self._for_handlers if abandon_on_cancel else self._for_others
+        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
 
     def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """From such a thread: run a coroutine in the loop, to its end."""
@@ -119,7 +122,7 @@ class Link:
         try:
             self._step()
             while not self._is_closed:
-                with trio.CancelScope(deadline=self._deadline(), shield=True) as self._waiting:
+                with trio.CancelScope(deadline=self._wakes_at(), shield=True) as self._waiting:
                     if self._reads():
                         self._waits_for_bytes = True
                         with suppress(trio.ClosedResourceError):
@@ -131,6 +134,7 @@ class Link:
                 self._waits_for_bytes = False
                 self._waiting = None
                 self._tell_time()
+                self.session.behind = False
                 self._step()
         finally:
             self._waiting = None
@@ -161,6 +165,7 @@ class Link:
             sock.close()
         if not self.session.ended:
             self._hear_end("the connection was cut")
+            self.session.pump()  # all that there is: nobody takes turns for it any more
             self._step()
         if self._waiting is not None:
             self._waiting.cancel()
@@ -182,7 +187,7 @@ class Link:
         try:
             while self._again:
                 self._again = False
-                self.session.pump()
+                self.session.pump_some()
                 self._write()
         finally:
             self._stepping = False
@@ -194,9 +199,12 @@ class Link:
         if self._wire.wants_close and not self._wire.bytes_unsent and self._sock is not None:
             self.close()
         elif self._waiting is not None:
-            self._waiting.deadline = self._deadline()
+            self._waiting.deadline = self._wakes_at()
             if self._waits_for_bytes != self._reads():
                 self._waiting.cancel()
+
+    def _wakes_at(self) -> float:
+        return -math.inf if self.session.behind else self._deadline()
 
     def _deadline(self) -> float:
         deadline = self._wire.next_timeout()
@@ -274,12 +282,13 @@ class Link:
     async def _converse(self, conversation: Coroutine[Any, Any, None], scope: trio.CancelScope) -> None:
         try:
             with scope:
+                await trio.lowlevel.checkpoint_if_cancelled()  # cancelled before it began, it must not begin
                 await conversation
         except Exception as error:  # noqa: BLE001 - a mistake of ours that nobody foresaw ends one association only
             self.session.report(error, self.session.address)
             self.session.abort()
         finally:
-            conversation.close()  # if it was cancelled before it began
+            conversation.close()  # if it did not begin
             self.busy -= 1
             if not self.busy and self._idle is not None:
                 self._idle.set()

@@ -5,22 +5,20 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final, Unpack
 
 import trio
 
 from sansdimse.peer.host import Host, ServeOptions
 from sansdimse.peer.options import check_options
-from sansdimse_files import log_report, tcp
+from sansdimse_files import log_report, new_uid, tcp
 from sansdimse_files.wiring import check_server_context, wire
-from sansdimse_trio.client import WORKERS, limiter, unwrapped
+from sansdimse_trio.client import limiters, opened, unwrapped
 from sansdimse_trio.link import Link
 
 _ACCEPT_PAUSE: Final = 0.5
 """Seconds without accepting when the system is out of descriptors: it would only fail again."""
-_ABORT_GRACE: Final = 3.0
-"""Seconds that peers have to take an A-ABORT before their connections are cut."""
 
 
 class Server:
@@ -31,7 +29,7 @@ class Server:
         listener: socket.socket,
         host: Host[Link],
         nursery: trio.Nursery,
-        limiter: trio.CapacityLimiter,
+        threads: tuple[trio.CapacityLimiter, trio.CapacityLimiter],
         tls: ssl.SSLContext | None,
     ) -> None:
         self.host: str
@@ -42,9 +40,8 @@ class Server:
         self._listener = listener
         self._host = host
         self._nursery = nursery
-        self._limiter = limiter
+        self._threads = threads
         self._tls = tls
-        self._links: set[Link] = set()
         self._emptied = trio.Event()
         self._closed = trio.Event()
         self._accepting = trio.CancelScope()
@@ -73,21 +70,15 @@ class Server:
         trio.lowlevel.notify_closing(self._listener)
         self._listener.close()
         try:
-            await self._empty(grace)
-            for link in tuple(self._links):
-                link.abort()
-            await self._empty(_ABORT_GRACE)
+            with closing(self._host.ending(grace, Link.abort, Link.close)) as waits:
+                for seconds in waits:
+                    await self._empty(seconds)
         finally:
-            for link in tuple(self._links):
-                link.close()
             self._closed.set()
-        await self._empty(_ABORT_GRACE)
-        for link in self._links:
-            self._host.report(TimeoutError("the handler did not return"), link.session.address)
 
     async def _empty(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
-            while self._links:
+            while self._host.connections:
                 self._emptied = trio.Event()
                 await self._emptied.wait()
 
@@ -111,9 +102,8 @@ class Server:
         now = trio.current_time()
         engine = self._host.engine(now)
         line = wire(engine, self._tls, server_side=True, deadline=now + self._host.limits.artim)
-        link = Link(line.engine, self._nursery, self._limiter)
-        link.session = self._host.session(link, engine, link, address, line.certificate)
-        self._links.add(link)
+        link = Link(line.engine, self._nursery, self._threads)
+        link.session = self._host.session(link, engine, link, address, line.certificate, opened)
         oldest = self._host.opened(link, address)
         if oldest is not None:
             self._host.cut(oldest.session.address)
@@ -128,10 +118,8 @@ class Server:
             self._host.report(error, link.session.address)
         finally:
             sock.close()
-            self._links.discard(link)
             self._host.closed(link)
-            if not self._links:
-                self._emptied.set()
+            self._emptied.set()
 
 
 @asynccontextmanager
@@ -141,7 +129,7 @@ async def serve(
     service: object,
     *,
     tls: ssl.SSLContext | None = None,
-    workers: int = WORKERS,
+    workers: int | None = None,
     grace: float = 10.0,
     **options: Unpack[ServeOptions],
 ) -> AsyncIterator[Server]:
@@ -149,20 +137,23 @@ async def serve(
 
     The options are those of ``sansdimse.peer.host.ServeOptions``. ``host`` "0.0.0.0" is every IPv4 address of this
     machine, "::" the IPv6 ones besides; port 0 takes a free one: see ``Server.port``. ``tls`` makes it TLS;
-    ``workers`` bounds the threads for handlers that block. Raises ``OSError`` if the address cannot be listened on,
-    ``TypeError`` if the service lacks a method for what it offers, ``ssl.SSLError`` for a client's context.
+    ``workers`` bounds the threads for handlers that block, by default by ``Host.workers``: one for each association.
+    Raises ``OSError`` if the address cannot be listened on, ``TypeError`` if the service lacks a method for what it
+    offers, ``ssl.SSLError`` for a client's context.
 
     ``run_server`` is the same as a task of your own nursery.
     """
     check_options("serve()", options, ServeOptions, needed="supports")
     options.setdefault("report", log_report)
+    options.setdefault("new_uid", new_uid)
     check_server_context(tls)
     server_host: Host[Link] = Host(service, **options)
     listener = tcp.listen(host, port)
     try:
         with unwrapped():
             async with trio.open_nursery() as nursery:
-                server = Server(listener, server_host, nursery, limiter(workers), tls)
+                threads = limiters(server_host.workers if workers is None else workers)
+                server = Server(listener, server_host, nursery, threads, tls)
                 try:
                     yield server
                 except BaseException:
@@ -182,7 +173,7 @@ async def run_server(
     service: object,
     *,
     tls: ssl.SSLContext | None = None,
-    workers: int = WORKERS,
+    workers: int | None = None,
     grace: float = 10.0,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[ServeOptions],
