@@ -44,6 +44,7 @@ class Feed:
         self._taken = 0
         self._error: Exception | None = None
         self._over = self._stopped = False
+        self._stands = False  # it has given something, and waits
         self._asks: Signal | None = None  # for whoever waits for an item
         self._gives: Signal | None = None  # for whoever waits until it is wanted
 
@@ -55,8 +56,15 @@ class Feed:
         if self._stepped is not None:
             await self._stepped.aclose()  # type: ignore[attr-defined]  # it is a generator of ours
         _set(self._gives)
-        if self._job is not None and not self._over:
-            self._job.cancel()
+        if self._job is None or self._over:
+            return
+        try:
+            while self._stands and not self._over:  # it ends by itself, and may wait for something in its ``finally``
+                self._asks = self._link.signal()
+                await self._asks.wait()
+        finally:
+            if not self._over:
+                self._job.cancel()
 
     def wake(self) -> None:
         """Whoever waits for the next looks whether it is still wanted."""
@@ -182,10 +190,12 @@ class Feed:
         """Give an item, and return when the next is wanted; False if none is."""
         taken = self._taken
         self._items.append(item)
+        self._stands = True
         _set(self._asks)
         while self._taken == taken and not self._stopped:
             self._gives = self._link.signal()
             await self._gives.wait()
+        self._stands = self._stopped
         return not self._stopped
 
 

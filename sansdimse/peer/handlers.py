@@ -160,6 +160,7 @@ class Reply(NamedTuple):
     attributes: tuple[int, ...] = ()
     sop_instance_uid: str | None = None
     data_set: Dataset | None = None
+    failed: tuple[str, ...] | None = None
 
 
 def judged(
@@ -214,7 +215,15 @@ def _judged_dataset(returned: Dataset, no_status: Status, not_a_status: Status, 
         error_id if isinstance(error_id, int) else None,
         _tags(returned.get("AttributeIdentifierList")) if "AttributeIdentifierList" in elements else (),
         str(returned.get("AffectedSOPInstanceUID") or "") or None if "AffectedSOPInstanceUID" in elements else None,
+        None,
+        _uids(returned.get("FailedSOPInstanceUIDList")) if "FailedSOPInstanceUIDList" in elements else None,
     )
+
+
+def _uids(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    return (str(value),) if isinstance(value, str) else tuple(map(str, value))
 
 
 def _tags(value: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sansdimse import events
 from sansdimse.errors import LocalProtocolError
+from sansdimse.services.retrieve import GetRequest, MoveRequest
 
 if TYPE_CHECKING:
     from sansdimse.peer.link import Signal
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _INBOX_BYTES: Final = 1 << 20
 """Bytes of data set pieces in an inbox above which reading stops: four reads of 256 KiB."""
+
+_MOST_PENDING: Final = 64
+"""Pending responses of a C-GET or C-MOVE kept for who does not take them: the latest tells all."""
 
 _PIECE_COST: Final = 256
 """Bytes that a piece takes besides its own: a peer may send its data set in pieces of one byte."""
@@ -45,6 +49,9 @@ class Inbox:
 
     def put(self, event: events.Event) -> None:
         """Put an event in and wake whoever waits."""
+        if len(self.events) >= _MOST_PENDING and _supersedes(event, self.events[-1]):
+            self.events[-1] = event
+            return
         self.events.append(event)
         was_full = self.is_full
         self.size += _cost(event)
@@ -89,6 +96,17 @@ class Inbox:
                 self._session.behind = True  # not at once, or who takes piece by piece would never wait
             self._session.link.kick()
         return event
+
+
+def _supersedes(event: events.Event, last: events.Event) -> bool:
+    """Whether this tells all that the last one does: counters of one C-GET or C-MOVE, which nobody takes."""
+    return (
+        isinstance(event, events.ResponseReceived)
+        and isinstance(last, events.ResponseReceived)
+        and isinstance(event.operation, GetRequest | MoveRequest)
+        and event.operation is last.operation
+        and not event.is_final
+    )
 
 
 def _cost(event: events.Event) -> int:

@@ -45,6 +45,7 @@ class Ledger:
         for operation in over:
             outcome = self._outcome(operation, self._open.pop(operation))
             self.settled += 1
+            self._session.wake(operation)
             if isinstance(operation, Request) and operation.abandoned:
                 self.abandoned = [*self.abandoned, outcome][-_REMEMBERED:]
             self._session.tell(OperationEnded(self._session.address, outcome))

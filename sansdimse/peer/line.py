@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sansdimse.ul.table import State
+
 if TYPE_CHECKING:
     from sansdimse.association import Association
     from sansdimse.peer.link import Signal
@@ -30,8 +32,8 @@ class Line:
         return place
 
     def look(self) -> None:
-        """Something changed: if there is room wake the first, at the association's end wake all."""
-        if self._engine.outcome is not None:
+        """Something changed: if there is room wake the first; when nothing can be asked any more wake all."""
+        if self._engine.state is not State.STA6:
             for place in self._places:
                 place.wake()
         elif self._places and self._engine.has_room:

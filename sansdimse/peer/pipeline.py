@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sansdimse import events
+from sansdimse.errors import LocalProtocolError
 from sansdimse.peer.answer import Answer
 from sansdimse.peer.inbox import Inbox
 from sansdimse.services.storage import StoreRequest
+from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Instance
@@ -55,6 +57,9 @@ class Pipeline:
         """Wait for room, then ``send``. Raises ``AssociationLost``, and what ``send`` raises."""
         self.collect()  # what came while nobody waited is told before the next goes out
         while not self.has_room:
+            self._session.check_alive()
+            if self._session.engine.state is not State.STA6:
+                raise LocalProtocolError("the peer wants to release: nothing more can be asked of it (PS3.8 7.2.2.1)")
             await self.wait()
         await self.send(instance, start, settled, progress)
 
@@ -99,6 +104,15 @@ class Pipeline:
         while (event := self._inbox.take()) is not None:
             if isinstance(event, events.ResponseReceived) and isinstance(event.operation, StoreRequest):
                 self._settle(event.operation)
+        if self._session.outcome is None:
+            self._collect_unanswered()
+
+    def _collect_unanswered(self) -> None:
+        """The peer wants to release, and answers nothing more (PS3.8 7.2.2.1)."""
+        for operation in [each for each in self.outstanding if each.over and each.response is None]:
+            settled = self.outstanding.pop(operation)
+            self._session.close_inbox(operation)
+            settled(None)
 
     def hear(self, signal: Signal) -> None:
         """Tell of the answers that have come; ``signal`` is to wake who waits for something else when others do."""

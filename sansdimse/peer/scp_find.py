@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sansdimse import dataset
 from sansdimse.dataset import Dataset, DatasetError
-from sansdimse.dimse.status import CANCEL, PENDING, SUCCESS, Status
+from sansdimse.dimse.status import CANCEL, DATA_SET_MISMATCH, PENDING, SUCCESS, Status
 from sansdimse.errors import LocalProtocolError
+from sansdimse.matching import MalformedKeyError
 from sansdimse.peer import blocking_scp
 from sansdimse.peer.conversation import Identified, report
 from sansdimse.peer.handlers import (
@@ -110,6 +111,8 @@ async def serve_find(service: object, session: Session, event: FindRequested) ->
         reply = await search.reply(service)
     except Refused as refused:
         reply = search.checked(judged(refused))
+    except MalformedKeyError as error:  # the peer's fault
+        reply = Reply(DATA_SET_MISMATCH, str(error), error.tags)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         report(error, session, search.where)
         reply = Reply(UNHANDLED)

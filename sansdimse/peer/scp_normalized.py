@@ -147,11 +147,12 @@ async def _asked(handler: Any, conversation: Normalized, session: Session, where
             facade = blocking_scp.Normalized(conversation, session.link)
             returned = await session.link.call(handler, facade, abandon_on_cancel=True)
     except Refused as refused:
-        return judged(refused), refused.attribute_list
+        returned = refused
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
         report(error, session, where)
         return Reply(PROCESSING_FAILURE), None
     data_set: object = None
     if isinstance(returned, tuple) and len(returned) == 2:
         returned, data_set = returned
-    return judged(returned, elements=_ELEMENTS), data_set
+    reply = judged(returned, elements=_ELEMENTS)
+    return reply, reply.data_set if data_set is None else data_set

@@ -10,9 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from sansdimse.dataset import DatasetError
-from sansdimse.dimse.status import CANCEL, MOVE_DESTINATION_UNKNOWN, PROCESSING_FAILURE, SUCCESS, Status
+from sansdimse.dataset import Dataset, DatasetError
+from sansdimse.dimse.status import (
+    CANCEL,
+    DATA_SET_MISMATCH,
+    MOVE_DESTINATION_UNKNOWN,
+    PROCESSING_FAILURE,
+    SUCCESS,
+    Status,
+)
 from sansdimse.errors import LocalProtocolError
+from sansdimse.matching import MalformedKeyError
 from sansdimse.peer import blocking_scp
 from sansdimse.peer.conversation import Identified, report
 from sansdimse.peer.feed import END, Feed
@@ -112,6 +120,14 @@ async def serve_move(service: Any, session: Session, event: MoveRequested) -> No
     await _Retrieval(session, event.operation, move).serve(service.c_move, blocking_scp.Move(move, session.link))
 
 
+_ELEMENTS: Final = frozenset("Status ErrorComment OffendingElement FailedSOPInstanceUIDList".split())
+"""What a handler may put into a status that is a data set; the last is sent as the list of those that failed."""
+
+
+def _judged(status: object) -> Reply:
+    return judged(status, elements=_ELEMENTS)
+
+
 class _Ends(Exception):
     """The handler gave how it ends."""
 
@@ -138,10 +154,11 @@ class _Retrieval:
                 self._listening(feed),
                 AsyncExitStack() as stack,
             ):
-                reply = await self._ended(feed, stack)
+                # Before the association to the destination is closed, for which the peer of that may take its time.
+                self._finish(await self._ended(feed, stack))
+                self._session.link.kick()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and answered
-            reply = self._unhandled(error)
-        self._finish(reply)
+            self._finish(self._unhandled(error))
         self._conversation.answered(self._where)
 
     @property
@@ -177,11 +194,13 @@ class _Retrieval:
         except _Ends as ends:
             return ends.reply
         except Refused as refused:
-            return judged(refused)
+            return _judged(refused)
+        except MalformedKeyError as error:
+            return Reply(DATA_SET_MISMATCH, str(error), error.tags)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is reported, and answered
             return self._unhandled(error)
         # A handler that returns nothing leaves it to the sub-operations how it ends.
-        return Reply(SUCCESS) if feed.returned is None else judged(feed.returned)
+        return Reply(SUCCESS) if feed.returned is None else _judged(feed.returned)
 
     # ------------------------------------------------------------ what the handler gives
 
@@ -193,7 +212,7 @@ class _Retrieval:
         feed.hear = self._stores.hear
         count = await self._first(feed)
         if not is_count(count):
-            wrong = TypeError(f"a {type(count).__name__} is no number of sub-operations")
+            wrong = TypeError(f"a {type(count).__name__} is no number of sub-operations: give how many, then each")
             raise _Ends(Reply(self._conversation.BAD_COUNT, fault=wrong))
         self._operation.expect(count)
         if count > MOST_COUNTED:
@@ -209,12 +228,14 @@ class _Retrieval:
     async def _first(self, feed: Feed) -> object:
         """One of the things that must come before the instances, unless the handler ends it at once."""
         item = await feed.next()
-        if isinstance(item, Status):
-            raise _Ends(judged(item))
+        if isinstance(item, Status | Refused | Dataset):
+            raise _Ends(_judged(item))
+        if isinstance(item, tuple) and len(item) == 2 and item[1] is None and item[0] is not None:
+            raise _Ends(_judged(item[0]))
         if item is not END:
             return item
         if feed.returned is not None:
-            raise _Ends(judged(feed.returned))
+            raise _Ends(_judged(feed.returned))
         few = TypeError("the handler gave no number of sub-operations")
         raise _Ends(Reply(self._conversation.TOO_FEW, fault=None if self._unwanted else few))
 
@@ -231,11 +252,11 @@ class _Retrieval:
         """What to store; unless it is how it ends."""
         if isinstance(item, tuple) and len(item) == 2:
             status, source = item
-        elif isinstance(item, int):
+        elif isinstance(item, int) or (isinstance(item, Dataset) and "Status" in item):
             status = source = item
         else:
             return item
-        reply = judged(status)
+        reply = _judged(status)
         if reply.status.is_final:
             raise _Ends(reply)
         if reply.fault is not None:
@@ -292,7 +313,12 @@ class _Retrieval:
         if not operation.may_respond:
             return
         try:
-            operation.finish(reply.status, error_comment=fit_comment(reply.comment), offending_element=reply.offending)
+            operation.finish(
+                reply.status,
+                failed=reply.failed,
+                error_comment=fit_comment(reply.comment),
+                offending_element=reply.offending,
+            )
         except LocalProtocolError as error:
             self._report(error)
             operation.finish(self._conversation.UNHANDLED)

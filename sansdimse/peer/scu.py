@@ -147,7 +147,7 @@ class Peer:
 
         Raises ``DatasetError`` if the query cannot be encoded, before anything is sent.
         """
-        start, _ = await self._identified(self._engine.c_find, sop_class_uid, query, transfer_syntax_uid)
+        start, _ = await self._identified(self._engine.c_find, sop_class_uid, query, transfer_syntax_uid, "C-FIND")
         async with self._invoke(partial(start, priority=priority)) as (operation, inbox):
             self.session.link.kick()
             matches: Matches[Any] = Matches(self.session, operation, inbox, raw or not isinstance(query, Dataset))
@@ -177,9 +177,12 @@ class Peer:
         Raises ``DatasetError`` if the query cannot be encoded, ``LocalProtocolError`` while another C-GET of ours is
         outstanding, ``TypeError`` if nobody would store what comes; all before anything is sent.
         """
-        async with self.session.storing(store):
-            start, context = await self._identified(self._engine.c_get, sop_class_uid, query, transfer_syntax_uid)
+        async with self.session.storing(store) as begin:
+            start, context = await self._identified(
+                self._engine.c_get, sop_class_uid, query, transfer_syntax_uid, "C-GET"
+            )
             async with self._retrieving(partial(start, priority=priority), context) as retrieval:
+                begin()  # not before: what came while it waited for its turn is of one that was given up
                 yield retrieval
             if not retrieval.is_over:  # what the peer stores until it heeds the C-CANCEL has its handler
                 await self.session.link.flush()
@@ -200,7 +203,7 @@ class Peer:
         Otherwise as ``c_get``.
         """
         start, context = await self._identified(
-            partial(self._engine.c_move, destination=destination), sop_class_uid, query, transfer_syntax_uid
+            partial(self._engine.c_move, destination=destination), sop_class_uid, query, transfer_syntax_uid, "C-MOVE"
         )
         async with self._retrieving(partial(start, priority=priority), context) as retrieval:
             yield retrieval
@@ -304,38 +307,40 @@ class Peer:
         transfer syntax of the context; SOP classes of a Meta SOP class that was accepted are found there.
         """
         start = partial(self._engine.n_event_report, sop_class_uid, sop_instance_uid, event_type_id)
-        return await self._normalized(start, sop_class_uid, information, role="SCP")
+        return await self._normalized(
+            start, sop_class_uid, information, role="SCP", service="N-EVENT-REPORT", type_id=event_type_id
+        )
 
     async def n_get(self, sop_class_uid: str, sop_instance_uid: str, attributes: Iterable[int | str] = ()) -> Reply:
         """Read attributes, by tag or keyword; none are all (PS3.7 10.1.2). ``reply.data_set`` has them."""
         tags = [tag_of(attribute) for attribute in attributes]
         return await self._normalized(
-            partial(self._engine.n_get, sop_class_uid, sop_instance_uid, tags), sop_class_uid, None
+            partial(self._engine.n_get, sop_class_uid, sop_instance_uid, tags), sop_class_uid, None, service="N-GET"
         )
 
     async def n_set(self, sop_class_uid: str, sop_instance_uid: str, modifications: Dataset | bytes) -> Reply:
         """Change attributes (PS3.7 10.1.3). ``reply.data_set`` has what the peer says of them, if it does."""
         start = partial(self._engine.n_set, sop_class_uid, sop_instance_uid)
-        return await self._normalized(start, sop_class_uid, modifications)
+        return await self._normalized(start, sop_class_uid, modifications, service="N-SET")
 
     async def n_action(
         self, sop_class_uid: str, sop_instance_uid: str, action_type_id: int, information: Dataset | bytes | None = None
     ) -> Reply:
         """Have something done (PS3.7 10.1.4). ``reply.data_set`` is the Action Reply."""
         start = partial(self._engine.n_action, sop_class_uid, sop_instance_uid, action_type_id)
-        return await self._normalized(start, sop_class_uid, information)
+        return await self._normalized(start, sop_class_uid, information, service="N-ACTION", type_id=action_type_id)
 
     async def n_create(
         self, sop_class_uid: str, sop_instance_uid: str | None = None, attributes: Dataset | bytes | None = None
     ) -> Reply:
         """Create an instance (PS3.7 10.1.5). Without a UID the peer invents one: ``reply.sop_instance_uid``."""
         start = partial(self._engine.n_create, sop_class_uid, sop_instance_uid)
-        return await self._normalized(start, sop_class_uid, attributes)
+        return await self._normalized(start, sop_class_uid, attributes, service="N-CREATE")
 
     async def n_delete(self, sop_class_uid: str, sop_instance_uid: str) -> Reply:
         """Delete an instance (PS3.7 10.1.6)."""
         return await self._normalized(
-            partial(self._engine.n_delete, sop_class_uid, sop_instance_uid), sop_class_uid, None
+            partial(self._engine.n_delete, sop_class_uid, sop_instance_uid), sop_class_uid, None, service="N-DELETE"
         )
 
     # ------------------------------------------------------------ how it is done
@@ -354,12 +359,17 @@ class Peer:
             self.session.close_inbox(operation)
 
     async def _identified(
-        self, invoke: Callable[..., R], sop_class_uid: str, query: Dataset | bytes, transfer_syntax_uid: str | None
+        self,
+        invoke: Callable[..., R],
+        sop_class_uid: str,
+        query: Dataset | bytes,
+        transfer_syntax_uid: str | None,
+        service: str,
     ) -> tuple[Callable[..., R], NegotiatedContext]:
         """How to invoke with an identifier, and on which context."""
         check_query(query)
         await self.session.established()
-        context = self._engine.context_for(sop_class_uid, transfer_syntax_uid)
+        context = self._engine.context_for(sop_class_uid, transfer_syntax_uid, service=service)
         identifier = encode(query, context.transfer_syntax or "") if isinstance(query, Dataset) else query
         return partial(invoke, sop_class_uid, identifier, context_id=context.id), context
 
@@ -379,9 +389,12 @@ class Peer:
         sop_class_uid: str,
         data_set: Dataset | bytes | None,
         role: str = "SCU",
+        *,
+        service: str,
+        type_id: int | None = None,
     ) -> Reply:
         await self.session.established()
-        context = self._engine.context_for(sop_class_uid, role=role)
+        context = self._engine.context_for(sop_class_uid, role=role, service=service, type_id=type_id)
         syntax = context.transfer_syntax or ""
         start = partial(start, context_id=context.id)
         if data_set is not None:

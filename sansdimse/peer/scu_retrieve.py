@@ -57,7 +57,7 @@ class Retrieval:
         self._inbox = inbox
         self._transfer_syntax_uid = transfer_syntax_uid
         self.progress = Progress(None, None, None, None)
-        """What the peer told last."""
+        """What its last Pending response told; how it ended, ``answer.counters`` tells."""
         self.answer: Retrieved | None = None
         """The status that ended it, once it has: Success, B000, A702, FE00 after ``cancel``, another failure."""
 

@@ -245,6 +245,12 @@ class Session:
             self._changed()
             self.link.kick()
 
+    def wake(self, operation: Request | Performed) -> None:
+        """Whoever waits for an event of this operation looks whether there is anything more to wait for."""
+        inbox = self._inboxes.get(operation)
+        if inbox is not None:
+            inbox.wake()
+
     async def changed(self) -> None:
         """Return when something about the association as a whole may have changed."""
         signal = self.link.signal()
@@ -284,8 +290,8 @@ class Session:
         return outcome
 
     @asynccontextmanager
-    async def storing(self, handler: Any) -> AsyncIterator[None]:
-        """While in here the peer's C-STOREs go to this handler; None: to the service.
+    async def storing(self, handler: Any) -> AsyncIterator[Callable[[], None]]:
+        """While in here, and once what this gives was called, C-STOREs go to this handler; None: to the service.
 
         Raises ``TypeError`` if there is neither, ``LocalProtocolError`` if others are in here: nothing in a C-STORE
         says whose C-GET it is of.
@@ -296,10 +302,13 @@ class Session:
         if handler is None and not callable(getattr(before, "c_store", None)):
             raise TypeError("nobody stores what comes: give c_get a handler with store=, or associate a service")
         self._is_storing = True
-        if handler is not None:
-            self.service = _Storing(handler, before)
+
+        def begin() -> None:
+            if handler is not None:
+                self.service = _Storing(handler, before)
+
         try:
-            yield
+            yield begin
         finally:
             self._is_storing = False
             self.service = before

@@ -15,6 +15,7 @@ from sansdimse.peer.session import AssociationLost
 from sansdimse.peer.storing import Storer
 from sansdimse.services.sop_classes import STORAGE
 from sansdimse.ul.parties import MOST_CONTEXTS, PresentationContext
+from sansdimse.ul.table import State
 
 if TYPE_CHECKING:
     from sansdimse.dataset import Instance
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sansdimse.peer.link import Signal
     from sansdimse.peer.session import Session
     from sansdimse.services.retrieve import GetSCP, MoveSCP
+    from sansdimse.services.storage import StoreRequest
 
 Settled = Callable[[str, "Answer | None"], object]
 """Told how the storing of the instance with this SOP Instance UID was answered; None: it never will be."""
@@ -139,15 +141,28 @@ class StoresAt:
             fitting, context = await pipeline.storer.fitting(instance)
         start = partial(pipeline.storer.start, fitting, context, self._move.request.priority, self._move.originator)
         settled = partial(self._settled, fitting.sop_instance_uid)
+        begun = False
+
+        def begin() -> StoreRequest:
+            nonlocal begun
+            operation = start()
+            begun = True  # from now on it is one of those under way, and settled with them
+            return operation
+
         try:
-            await pipeline.store(fitting, start, settled, progress)
+            await pipeline.store(fitting, begin, settled, progress)
         except Exception as error:
-            begun = pipeline.is_sending
-            if not begun and not isinstance(error, AssociationLost):
+            lost = isinstance(error, AssociationLost) or pipeline.storer.session.engine.state is not State.STA6
+            if not begun and not lost:
                 raise
+            if lost:
+                self._lost = f"{self._destination}: {error}"
             self._give_up(pipeline, error)  # and this one with the others, if it has begun
             if not begun:
                 raise NoDestination(self._lost) from error
+            if not lost:  # its source failed in the middle, which ends the association: the next one opens another
+                self._pipeline = None
+                await self._stack.aclose()
 
     async def finish(self) -> None:
         """Return when all are answered, or never will be."""
@@ -155,6 +170,7 @@ class StoresAt:
             try:
                 await self._pipeline.finish()
             except AssociationLost as error:
+                self._lost = f"{self._destination}: {error}"
                 self._give_up(self._pipeline, error)
 
     def hear(self, signal: Signal) -> None:
@@ -175,7 +191,8 @@ class StoresAt:
             try:
                 peer = await self._stack.enter_async_context(self._session.associate(self._destination, options))
             except (AssociationLost, LocalProtocolError, OSError, TypeError, ValueError) as error:
-                self._lose(error)
+                self._lost = f"{self._destination}: {error}"
+                self._report(error)
                 raise NoDestination(self._lost) from error
             self._pipeline = Pipeline(Storer(peer.session))
         return self._pipeline
@@ -186,13 +203,12 @@ class StoresAt:
         await self._stack.aclose()
         return await self._opened()
 
-    def _lose(self, error: Exception) -> None:
-        self._lost = f"{self._destination}: {error}"
+    def _report(self, error: Exception) -> None:
         self._session.report(error, f"C-STORE at {self._destination}")
 
     def _give_up(self, pipeline: Pipeline, error: Exception) -> None:
         """What is outstanding will not be answered."""
-        self._lose(error)
+        self._report(error)
         pipeline.storer.session.abort()
         pipeline.collect()
         unanswered = list(pipeline.outstanding.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sansdimse.errors import LocalProtocolError
+from sansdimse.services.action_types import action_types, event_types
 from sansdimse.services.sop_classes import STANDARD, Fit, SopClasses
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def context_for(
     context_id: int | None = None,
     role: str = "SCU",
     sop_classes: SopClasses = STANDARD,
+    service: str | None = None,
+    type_id: int | None = None,
 ) -> NegotiatedContext:
     """The accepted context to invoke this on, in which we have the role: the first, or the one the caller names.
 
@@ -38,13 +41,25 @@ def context_for(
     accepted = [c for c in agreement.accepted if c.abstract_syntax == abstract_syntax]
     carriers = [c for c in agreement.accepted if sop_classes.fit(c.abstract_syntax, abstract_syntax) is Fit.MEMBER]
     accepted += carriers
-    usable = [c for c in accepted if _has(c, role)]
+    # Of several, one whose SOP class has the service: UPS Push is named on the contexts of them all (PS3.4 CC.3.1.1).
+    usable = sorted(
+        (c for c in accepted if _has(c, role)),
+        key=lambda c: not _carries(c.abstract_syntax, sop_classes, service, type_id),
+    )
     for context in usable:
         if transfer_syntax in (None, context.transfer_syntax):
             return context
     raise LocalProtocolError(
         _no_context(agreement, abstract_syntax, transfer_syntax, accepted, usable, role, sop_classes)
     )
+
+
+def _carries(uid: str, sop_classes: SopClasses, service: str | None, type_id: int | None) -> bool:
+    """Whether a context of this SOP class is for this service, and this type of action or event."""
+    if service is None or sop_classes.get(uid) is None or sop_classes.is_meta(uid):
+        return True
+    types = event_types(uid) if service == "N-EVENT-REPORT" else action_types(uid)
+    return sop_classes.serves(uid, service) and (type_id is None or not types or type_id in types)
 
 
 def _has(context: NegotiatedContext, role: str) -> bool:

@@ -28,6 +28,7 @@ from sansdimse.services.normalized import NormalizedRequest
 from sansdimse.services.operation import Request, encoded
 from sansdimse.services.query import FindRequest
 from sansdimse.services.retrieve import GetRequest, MoveRequest
+from sansdimse.services.servable import SERVICES
 from sansdimse.services.storage import StoreRequest
 from sansdimse.uids import VERIFICATION, is_valid
 from sansdimse.ul.parties import check_title
@@ -64,11 +65,14 @@ class Invocations:
         *,
         context_id: int | None = None,
         role: str = "SCU",
+        service: str | None = None,
+        type_id: int | None = None,
     ) -> NegotiatedContext:
         """The accepted context to invoke this on, in which we are SCU: the first, or the one the caller names.
 
         One of the SOP class itself comes before one of its Meta SOP class. The role is ``"SCP"`` for an
-        N-EVENT-REPORT. Raises ``LocalProtocolError`` if there is none, and says why and what could be invoked.
+        N-EVENT-REPORT. Where several would do, one that is for ``service``, and for this type of action or event, is
+        taken. Raises ``LocalProtocolError`` if there is none, and says why and what could be invoked.
         """
         return context_for(
             self._agreed(),
@@ -77,6 +81,8 @@ class Invocations:
             context_id=context_id,
             role=role,
             sop_classes=self.sop_classes,
+            service=service,
+            type_id=type_id,
         )
 
     # ------------------------------------------------------------ DIMSE-C, PS3.7 9.1
@@ -107,7 +113,7 @@ class Invocations:
         C-MOVE that this belongs to.
         """
         message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id, service="C-STORE")
         title, originator_id = move_originator or (None, None)
         request = CStoreRQ(
             message_id=message_id,
@@ -133,7 +139,7 @@ class Invocations:
     ) -> FindRequest:
         """Invoke C-FIND (PS3.7 9.1.2). Each match is a ``ResponseReceived`` with status Pending and its identifier."""
         message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id, service="C-FIND")
         request = CFindRQ(message_id=message_id, affected_sop_class_uid=sop_class_uid, priority=priority)
         operation = FindRequest(self._invoker, context, request)
         self._invoker.invoke(operation, encoded(identifier))
@@ -154,7 +160,7 @@ class Invocations:
         ``LocalProtocolError`` too while another C-GET of ours is outstanding.
         """
         message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id, service="C-GET")
         request = CGetRQ(message_id=message_id, affected_sop_class_uid=sop_class_uid, priority=priority)
         operation = GetRequest(self._invoker, context, request)
         self._invoker.invoke(operation, encoded(identifier))
@@ -173,7 +179,7 @@ class Invocations:
         """Invoke C-MOVE (PS3.7 9.1.4): the peer stores at the application entity titled ``destination``."""
         check_title(destination, "move destination")
         message_id = self._invoker.new_id()
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id)
+        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id, service="C-MOVE")
         request = CMoveRQ(
             message_id=message_id,
             affected_sop_class_uid=sop_class_uid,
@@ -327,7 +333,14 @@ class Invocations:
         whole = None if data_set is None else encoded(data_set)
         sop_class_uid = elements.get("affected_sop_class_uid") or elements["requested_sop_class_uid"]
         role = "SCP" if kind is NEventReportRQ else "SCU"
-        context = self.context_for(sop_class_uid, transfer_syntax_uid, context_id=context_id, role=role)
+        context = self.context_for(
+            sop_class_uid,
+            transfer_syntax_uid,
+            context_id=context_id,
+            role=role,
+            service=SERVICES[kind],
+            type_id=elements.get("action_type_id", elements.get("event_type_id")),
+        )
         request = kind(
             message_id=message_id,
             command_data_set_type=NO_DATA_SET if whole is None else WITH_DATA_SET,

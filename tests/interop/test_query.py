@@ -248,7 +248,7 @@ def test_findscu_is_told_what_is_wrong_with_its_query(tmp_path: Path, transport:
         for number, keys in enumerate(
             [
                 {"QueryRetrieveLevel": "SERIES", "SeriesInstanceUID": ""},
-                {"QueryRetrieveLevel": "STUDY", "SeriesInstanceUID": ""},
+                {"QueryRetrieveLevel": "STUDY", "SeriesInstanceUID": "1.2.3"},
                 {"QueryRetrieveLevel": "PATIENT", "PatientID": ""},
             ]
         ):

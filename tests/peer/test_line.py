@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sansdimse.association import Association
 from sansdimse.peer.line import Line, Place
+from sansdimse.ul.table import State
 
 
 class Engine:
@@ -17,6 +18,10 @@ class Engine:
     def __init__(self) -> None:
         self.has_room = False
         self.outcome: object = None
+
+    @property
+    def state(self) -> State:
+        return State.STA6 if self.outcome is None else State.STA1
 
 
 class Signal:

@@ -31,6 +31,7 @@ from sansdimse.dataset import decode, encode
 from sansdimse.dimse.messages import CCancelRQ, CFindRQ, CFindRSP, CStoreRQ
 from sansdimse.dimse.status import CANCEL
 from sansdimse.limits import Limits
+from sansdimse.matching import MalformedKeyError
 from sansdimse.outcome import OutcomeKind
 from sansdimse.peer import blocking_scp
 from sansdimse.peer.handlers import NO_STATUS, NOT_A_STATUS, Failure
@@ -877,3 +878,12 @@ def test_a_hop_brings_not_much_more_than_so_many_bytes() -> None:
     end.raw.send(ASKED)
     assert len(answered(end)[0]) == _AT_ONCE + 7
     assert hops == [1] * _AT_ONCE + [2, 2, 2, 1]
+
+
+def test_a_key_of_the_peers_that_is_malformed_is_no_error_of_ours() -> None:
+    end = alone(Shapes.generator([MalformedKeyError(0x00080020, "no date")]))
+    end.raw.send(ASKED)
+    (final,) = end.raw.said()
+    assert (final.status, final.offending_element) == (0xA900, (0x00080020,))
+    assert final.error_comment == "(0008,0020): no date"
+    assert not end.reports

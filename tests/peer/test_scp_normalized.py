@@ -304,6 +304,21 @@ def test_a_data_set_that_cannot_be_sent_is_reported(service: str, reply: Any, er
     usable(end)
 
 
+@pytest.mark.parametrize("returned", [False, True])
+def test_a_failure_that_is_returned_tells_as_much_as_one_that_is_raised(returned: bool) -> None:
+    failure = Failure(0x0106, "bad value", attribute_list=NAMED)
+
+    def n_set(change: Any) -> Any:
+        if returned:
+            return failure
+        raise failure
+
+    joined = Joined(SimpleNamespace(n_set=n_set), ours=requestor(ALL_SIX), theirs=acceptor(ALL_SIX))
+    reply = joined.loop.call(joined.peer.n_set(ALL_SIX, "1.2.3", NAMED))
+    assert (reply, reply.data_set) == (0x0106, NAMED)
+    assert not joined.reports
+
+
 def test_an_n_delete_has_no_reply() -> None:
     end = served("N-DELETE", returning((0, NAMED))[0])
     assert said(end)[0].status == 0x0110

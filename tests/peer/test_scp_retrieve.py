@@ -46,6 +46,7 @@ from retrievals import (
 from sansdimse.dataset import Instance, decode, instance_of
 from sansdimse.dimse.messages import CCancelRQ, CGetRQ, CGetRSP, CMoveRQ, Priority
 from sansdimse.dimse.status import Status
+from sansdimse.matching import MalformedKeyError
 from sansdimse.outcome import OutcomeKind
 from sansdimse.peer import blocking_scp, scp
 from sansdimse.peer.handlers import NOT_A_STATUS, Failure
@@ -642,6 +643,68 @@ def test_where_waits_nest_what_came_while_the_handler_thought_is_heard_before_it
     assert (final.status, final.number_of_remaining_suboperations) == (0xFE00, 5)
 
 
+# ---------------------------------------------------------------- what a handler may say besides
+
+
+def status(**values: Any) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    ("first", "answered"),
+    [
+        ((0xA900, None), 0xA900),
+        (Status(0xA701), 0xA701),
+        (status(Status=0xA900, ErrorComment="no"), 0xA900),
+        (Failure(0xA702, "no"), 0xA702),
+    ],
+)
+def test_a_final_status_ends_it_wherever_it_stands(name: str, first: Any, answered: int) -> None:
+    end = Site(Shapes.generator([first]))
+    told = end.retrieve(name)
+    assert told.answer == answered
+    assert not end.reports
+    end.check_over()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("listed", [["1.2.77"], ["1.2.77", "1.2.78"], []])
+def test_a_handler_may_tell_itself_which_failed(name: str, listed: list[str]) -> None:
+    last = status(Status=0xB000, FailedSOPInstanceUIDList=listed)
+    end = Site(Shapes.generator(script_for(name, [2, image(1), last])))
+    told = end.retrieve(name)
+    assert (told.answer, told.answer.failed_instances) == (0xB000, tuple(listed))
+    assert not end.reports
+    end.check_over()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_key_of_the_peers_that_is_malformed_is_no_error_of_ours(name: str) -> None:
+    end = Site(Shapes.generator([MalformedKeyError(0x00080020, "no date")]))
+    told = end.retrieve(name)
+    assert told.answer == 0xA900
+    assert told.answer.response.offending_element == (0x00080020,)
+    assert not end.reports
+
+
+def test_a_c_move_is_answered_before_the_association_to_its_destination_is_closed() -> None:
+    end = Site(Shapes.generator(script_for("C-MOVE", [1, image(1)])))
+    states: list[bool] = []
+
+    async def asks() -> None:
+        async with end.asking("C-MOVE") as retrieval:
+            await retrieval.finished()
+            states.append(end.place.reached[0][0].ended)
+
+    end.loop.finish(asks())
+    assert states == [False]
+    end.check_over()
+
+
 # ---------------------------------------------------------------- the end of everything
 
 
@@ -758,10 +821,10 @@ def test_a_source_that_fails_in_its_middle_ends_the_association_that_it_goes_out
     else:
         told = end.retrieve(name)
         ok = told.answer.counters.completed or 0
-        assert ok <= 1
+        assert ok in (2, 3), "of those that were under way one may be in doubt; the others go over another association"
         assert told.counters == (None, ok, 4 - ok, 0)
-        assert told.answer.failed_instances[-3:] == ("1.2.50", "1.2.2", "1.2.3")
-        assert told.answer == (0xB000 if ok else 0xA702)
+        assert told.answer.failed_instances[-1] == "1.2.50"
+        assert told.answer == 0xB000
         end.check_over()
     assert len(end.reports) == 1
 

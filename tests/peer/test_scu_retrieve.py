@@ -577,3 +577,27 @@ def test_for_those_who_block_the_loss_is_raised(name: str) -> None:
         retrieval.finished()
     end.raw.vanish()
     assert nothing_left(end.session)
+
+
+@pytest.mark.parametrize("name", ["C-GET", "C-MOVE"])
+def test_who_does_not_take_what_is_told_keeps_only_the_latest_of_it(name: str) -> None:
+    """Else a C-GET that nobody iterates over would stop the reading of what it brings."""
+
+    async def asks(end: Alone, until: Any) -> list[int | None]:
+        async with asking(end, name) as retrieval:
+            await until.wait()
+            return [progress.completed async for progress in retrieval]
+
+    end = alone()
+    until = end.link.signal()
+    task = end.loop.spawn(asks(end, until))
+    end.raw.heard()
+    told = [answer(name, 0xFF00, remaining=5000 - n, completed=n, failed=0, warning=0) for n in range(1, 3001)]
+    end.raw.send(*told, answer(name))
+    assert end.session.full == 0
+    until.set()
+    end.loop.run()
+    completed = task.result()
+    assert completed[-1] == 3000
+    assert completed == sorted(completed)
+    assert len(completed) <= 64

@@ -1358,8 +1358,11 @@ def stored(joined: Joined, uid: str) -> int:
     return status
 
 
-async def hold(session: Session, handler: Any, until: Signal) -> None:
-    async with session.storing(handler):
+async def hold(session: Session, handler: Any, until: Signal, after: Signal | None = None) -> None:
+    async with session.storing(handler) as begin:
+        if after is not None:
+            await after.wait()
+        begin()
         await until.wait()
 
 
@@ -1368,7 +1371,13 @@ def test_while_one_retrieves_what_is_stored_is_theirs(with_service: bool) -> Non
     service, mine = Takes("service"), Takes("mine")
     joined = Joined(scu_service=service if with_service else None)
     loop, until = joined.loop, Signal(joined.loop)
-    task = loop.spawn(hold(joined.scu, mine.c_store, until))
+    begin = Signal(joined.loop)
+    task = loop.spawn(hold(joined.scu, mine.c_store, until, begin))
+    loop.run()
+    assert stored(joined, "1.2.0") == (0 if with_service else 0x0122), "before it is begun, nothing is theirs"
+    assert service.got == (["1.2.0"] if with_service else [])
+    service.got.clear()
+    begin.set()
     loop.run()
     assert stored(joined, "1.2.1") == 0
     assert (mine.got, service.got) == (["1.2.1"], [])

@@ -158,3 +158,30 @@ def test_private_sop_classes_have_the_names_that_their_user_gives_them(agreement
     table = STANDARD.with_private(private_storage("1.2.3", "our images"))
     with pytest.raises(LocalProtocolError, match="no context for our images was proposed"):
         context_for(agreement, "1.2.3", sop_classes=table)
+
+
+PUSH, WATCH, PULL, EVENT, QUERY_ = (f"1.2.840.10008.5.1.4.34.6.{number}" for number in (1, 2, 3, 4, 5))
+
+
+@pytest.mark.parametrize("order", [(PUSH, WATCH, PULL, EVENT, QUERY_), (QUERY_, EVENT, PULL, WATCH, PUSH)])
+@pytest.mark.parametrize(
+    ("service", "type_id", "on"),
+    [
+        ("N-CREATE", None, {PUSH}),
+        ("N-SET", None, {PULL}),
+        ("N-ACTION", 3, {WATCH}),
+        ("N-ACTION", 1, {PULL}),
+        ("C-FIND", None, {WATCH, PULL, QUERY_}),
+        ("N-EVENT-REPORT", 1, {EVENT}),
+        (None, None, {PUSH}),
+    ],
+)
+def test_of_several_contexts_one_that_has_the_service_is_taken(
+    order: tuple[str, ...], service: str | None, type_id: int | None, on: set[str]
+) -> None:
+    contexts = [PresentationContext(uid, scu=True, scp=True) for uid in order]
+    agreed = Scripted.established(Requestor("A", "B", contexts), Acceptor("B", contexts)).engine.agreement
+    assert agreed is not None
+    role = "SCP" if service == "N-EVENT-REPORT" else "SCU"
+    found = context_for(agreed, PUSH, role=role, service=service, type_id=type_id)
+    assert found.abstract_syntax in on

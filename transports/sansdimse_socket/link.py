@@ -234,6 +234,8 @@ class Link:
                 self._read()
         if self._beside is not None:
             self._beside.look()
+            if self._beside.session.outcome is not None and self.session.outcome is None:
+                self.session.abort()  # nobody waits for what this one is for
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             engine.handle_timeout(now)
