@@ -74,6 +74,7 @@ LIMITS: Final = Limits(
     command_set=512,
     message=2048,
     identifier=512,
+    attributes=512,
     fragments=64,
     operations_over_window=2,
     held_data=256,

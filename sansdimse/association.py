@@ -289,7 +289,7 @@ class Association(Invocations):
         limits = self._ul.limits
         # A request that is too long is answered, not a fault, so there is no end to what is dropped of it.
         longest = None if self._performer.is_gathering else limits.message
-        self._assembler.max_data_set = limits.identifier if self._invoker.is_receiving else longest
+        self._assembler.max_data_set = self._invoker.longest if self._invoker.is_receiving else longest
         return event
 
     def _message(self, context: NegotiatedContext, decoded: Decoded) -> Event | None:

@@ -57,6 +57,11 @@ class Limits:
     characters and a backslash each: 4.1 MiB; a query by as many UIDs is as long. With a longer one a request is
     refused, and a response is a fault."""
 
+    attributes: int = 64 * MIB
+    """Longest data set of DIMSE-N, kept whole too: attributes, modifications, action and event information, replies.
+    The largest in use is the N-SET of an image box, with its pixels: 2,048 by 2,560 of three samples are 15 MiB. With
+    a longer one a request is refused, and a response is a fault."""
+
     fragments: int = 4_000_000
     """Most fragments of one message: 4 GiB in fragments of 1 KiB. Bounds the work of a peer that sends
     one byte a PDU."""

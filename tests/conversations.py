@@ -92,6 +92,7 @@ LIMITS = Limits(
     fragments=40,
     message=400,
     identifier=60,
+    attributes=60,
     operations_over_window=2,
     held_data=48,
     output=600,

@@ -203,8 +203,15 @@ class Invoker:
         """Whether the data set that arrives is of a response."""
         return self._arriving is not None
 
+    @property
+    def longest(self) -> int:
+        """Most bytes of the data set of the response that arrives."""
+        limits = self._ul.limits
+        normalized = self._arriving is not None and isinstance(self._arriving.operation, NormalizedRequest)
+        return limits.attributes if normalized else limits.identifier
+
     def data(self, received: DataReceived) -> ResponseReceived | None:
-        """A piece of the data set of the last response: kept until it is complete (``Limits.identifier``)."""
+        """A piece of the data set of the last response: kept until it is complete (``longest``)."""
         if self._arriving is None:
             return None
         operation, response, data = self._arriving

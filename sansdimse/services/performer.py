@@ -209,7 +209,8 @@ class Performer:
     def _gather(self, arriving: _Arriving, received: DataReceived) -> Event | None:
         """Keep a piece, and tell the request if it is the last; one that is too long is refused and not kept."""
         kind, context, decoded, data = arriving
-        limit = self._ul.limits.identifier
+        limits = self._ul.limits
+        limit = limits.attributes if kind is _NORMALIZED else limits.identifier
         if len(data) + len(received.data) > limit:
             self._arriving = None
             refused = Unservable(kind.too_long, f"its data set has more than {limit} bytes")

@@ -463,7 +463,7 @@ def test_pending_is_no_answer_to_dimse_n() -> None:
 
 
 def test_a_reply_is_told_when_it_is_complete_and_is_bounded() -> None:
-    end = asking(limits=Limits(identifier=10))
+    end = asking(limits=Limits(identifier=10, attributes=10))
     end.engine.n_get(PRIVATE, INSTANCE)
     head = response_to(N_GET, command_data_set_type=WITH_DATA_SET)
     assert end.send(head, data(7, b"12345", is_last=False)) == []
@@ -482,7 +482,7 @@ def test_a_reply_is_told_when_it_is_complete_and_is_bounded() -> None:
 def test_a_data_set_that_is_too_long_is_refused(service: Service, has_data_set: bool, cut: Any) -> None:
     if not has_data_set:
         return
-    config = Limits(identifier=10)
+    config = Limits(identifier=10, attributes=10)
     end = Scripted.established(acceptor(ANYTHING, limits=config), requestor(ANYTHING))
     end.cut = cut
     head = command(7, service.made(True))

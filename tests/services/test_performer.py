@@ -214,7 +214,7 @@ def test_a_repeated_message_id_is_refused_and_the_first_goes_on() -> None:
 
 @pytest.mark.parametrize("pieces", [[b"x" * 12], [b"x" * 10, b"xx"], [b"x" * 4, b"x" * 8, b"x" * 90]])
 def test_a_request_with_too_long_an_identifier_is_refused(pieces: list[bytes]) -> None:
-    end = established(limits=Limits(identifier=10))
+    end = established(limits=Limits(identifier=10, attributes=10))
     *before, last = pieces
     asked = command(7, CFindRQ(message_id=7, affected_sop_class_uid=FIND))
     [event] = end.send(asked, *(data(7, piece, is_last=False) for piece in before), data(7, last))
@@ -243,7 +243,7 @@ WHOLE: list[tuple[Any, type, int]] = [
 @pytest.mark.parametrize("cut", ["whole", "bytewise"])
 @pytest.mark.parametrize(("raw", "kind", "too_long"), WHOLE)
 def test_what_is_told_with_its_whole_data_set(raw: Any, kind: type, too_long: int, cut: str) -> None:
-    end = established(limits=Limits(identifier=10, held_data=20))
+    end = established(limits=Limits(identifier=10, attributes=10, held_data=20))
     if cut == "bytewise":
         end.cut = bytewise
     for message_id in (1, 2):
