@@ -160,9 +160,10 @@ class StoresAt:
             self._give_up(pipeline, error)  # and this one with the others, if it has begun
             if not begun:
                 raise NoDestination(self._lost) from error
-            if not lost:  # its source failed in the middle, which ends the association: the next one opens another
-                self._pipeline = None
-                await self._stack.aclose()
+            if lost:
+                return
+            self._pipeline = None  # its source failed in the middle, which ends the association: the next opens another
+            await self._stack.aclose()
 
     async def finish(self) -> None:
         """Return when all are answered, or never will be."""

@@ -359,3 +359,15 @@ def test_a_class_is_no_service() -> None:
     with pytest.raises(TypeError, match="the service is the class Archive: give an instance"):
         check_service(Archive, [], any_storage=True)
     check_service(Archive(), [], any_storage=True)
+
+
+@pytest.mark.parametrize(
+    ("listed", "failed"), [(None, None), ([], ()), (["1.2"], ("1.2",)), (["1.2", "1.3"], ("1.2", "1.3"))]
+)
+def test_a_status_of_a_retrieval_may_list_what_failed(listed: list[str] | None, failed: tuple[str, ...] | None) -> None:
+    given_ = Dataset()
+    given_.Status = 0xB000
+    if listed is not None:
+        given_.FailedSOPInstanceUIDList = listed
+    reply = judged(given_, elements=frozenset({"Status", "FailedSOPInstanceUIDList"}))
+    assert (reply.failed, reply.fault) == (failed, None)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from engine_pair import ABORT, echo_rsp
 from memory_link import Alone
-from sansdimse.dimse.messages import CEchoRSP
-from sansdimse.dimse.status import PENDING
+from sansdimse.dimse.messages import CEchoRSP, CGetRSP
+from sansdimse.dimse.status import PENDING, Status
 from sansdimse.errors import LocalProtocolError
 from sansdimse.events import CancelRequested, DatasetReceived, Event, ResponseReceived, SendingAllowed
 from sansdimse.peer.inbox import TOO_LATE, Inbox
 from sansdimse.peer.session import AssociationLost
+from sansdimse.services.retrieve import GetRequest
 
 MIB = 1 << 20
 RESPONSE = CEchoRSP(message_id_being_responded_to=1, affected_sop_class_uid="1.2.840.10008.1.1", status=0xFF00)
@@ -162,3 +163,17 @@ def test_from_an_inbox_that_is_closed_nothing_comes() -> None:
     alone.session.abort()
     with pytest.raises(AssociationLost):
         alone.loop.call(inbox.get())
+
+
+def test_of_what_a_retrieval_tells_the_latest_is_kept_for_who_takes_nothing() -> None:
+    operation: Any = GetRequest.__new__(GetRequest)
+    inbox = Alone().session.open_inbox(operation)
+    for number in range(1, 1000):
+        response = CGetRSP(message_id_being_responded_to=1, status=0xFF00, number_of_completed_suboperations=number)
+        inbox.put(ResponseReceived(PENDING, response, False, operation))
+    final = CGetRSP(message_id_being_responded_to=1, status=0)
+    inbox.put(ResponseReceived(Status(0), final, True, operation))
+    told = [event.response for event in inbox.events if isinstance(event, ResponseReceived)]
+    assert len(told) <= 65
+    assert told[-1] == final
+    assert getattr(told[-2], "number_of_completed_suboperations", None) == 999

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine_pair import ABORT, command
-from memory_link import Answering, instance, nothing_left, windowed
+from engine_pair import ABORT, RELEASE_RQ, command
+from memory_link import Answering, Signal, instance, nothing_left, windowed
 from sansdimse.dataset import Instance
 from sansdimse.dimse.messages import CStoreRSP
 from sansdimse.errors import LocalProtocolError
@@ -295,3 +295,41 @@ def test_two_pipelines_may_meet_at_any_moment() -> None:
         assert [uid for uid, _ in piped.told] == ["1.1", "1.2"]
         assert told == [0] * len(second)
         assert nothing_left(piped.alone.session)
+
+
+def test_a_peer_that_wants_to_release_answers_nothing_more_and_nothing_more_begins() -> None:
+    piped = Piped(1)
+    task = piped.alone.loop.spawn(piped.all(*some(2)))
+    piped.scp.hear()
+    piped.alone.raw.send(RELEASE_RQ)
+    with pytest.raises((LocalProtocolError, AssociationLost)):
+        task.result()
+    piped.pipeline.close()
+    assert nothing_left(piped.alone.session)
+
+
+def test_what_the_peer_asks_keeps_a_release_waiting_and_what_is_outstanding_is_settled() -> None:
+    piped = Piped(1)
+    session = piped.alone.session
+    task = piped.alone.loop.spawn(piped.all(*some(2)))
+    piped.scp.hear()
+    session.engine.respond_release = lambda *, force=False: None  # type: ignore[method-assign]  # somebody is still at it
+    piped.alone.raw.send(RELEASE_RQ)
+    with pytest.raises(LocalProtocolError, match="wants to release"):
+        task.result()
+    assert piped.told == [("1.1", None)]
+    piped.pipeline.close()
+
+
+def test_who_waits_for_something_else_hears_of_answers_meanwhile() -> None:
+    piped = Piped(1)
+    task = piped.alone.loop.spawn(piped.store(instance(10, "1.1")))
+    piped.scp.hear()
+    task.result()
+    signal = Signal(piped.alone.loop)
+    piped.pipeline.hear(signal)
+    assert (signal.is_set, piped.told) == (False, [])
+    piped.scp.answer(1)
+    assert (signal.is_set, piped.told) == (True, [])
+    piped.pipeline.hear(Signal(piped.alone.loop))
+    assert piped.told == [("1.1", 0)]

@@ -283,6 +283,23 @@ def test_the_destination_may_be_lost_at_any_moment(how: str, nests: bool) -> Non
     assert seen >= {0, 1, 4}
 
 
+@pytest.mark.parametrize("nests", [False, True])
+def test_the_destination_may_be_lost_in_the_middle_of_a_data_set(nests: bool) -> None:
+    class Stops(Keeps):
+        async def c_store(self, store: Any) -> int:
+            if store.sop_instance_uid == "1.2.2":
+                await anext(store)
+                store.abort()
+            return await super().c_store(store)
+
+    end = moves(A, image(2, 1_500_000), C, keeps=Stops(), destination=(HOST, [CT]), capacity=100_000, nests=nests)
+    told = end.retrieve("C-MOVE")
+    assert told.counters == (None, 1, 2, 0)
+    assert told.answer.failed_instances == ("1.2.2", "1.2.3")
+    assert len(end.place.reached) == 1, "who is gone is not called again"
+    end.check_over()
+
+
 def test_answers_that_came_with_the_end_count() -> None:
     """They lie in the inbox when the loss is noticed."""
 
