@@ -89,6 +89,17 @@ class Service(Protocol):
         ...
 
 
+class WithStore:
+    """A service with another handler for C-STORE."""
+
+    def __init__(self, handler: Any, service: object) -> None:
+        self.c_store = handler
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+
 def check_service(
     service: object, offered: Iterable[str], *, any_storage: bool = False, sop_classes: SopClasses = STANDARD
 ) -> None:

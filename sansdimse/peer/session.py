@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sansdimse import events
 from sansdimse.dimse.status import CANCEL, PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED
 from sansdimse.errors import LocalProtocolError, ProtocolError
+from sansdimse.peer.handlers import WithStore
 from sansdimse.peer.inbox import Inbox
 from sansdimse.peer.ledger import Ledger
 from sansdimse.peer.line import Line
@@ -305,7 +306,7 @@ class Session:
 
         def begin() -> None:
             if handler is not None:
-                self.service = _Storing(handler, before)
+                self.service = WithStore(handler, before)
 
         try:
             yield begin
@@ -488,17 +489,6 @@ class Session:
             answering.cancel()
         for inbox in self._inboxes.values():
             inbox.wake()
-
-
-class _Storing:
-    """A service with another handler for C-STORE."""
-
-    def __init__(self, handler: Any, service: object) -> None:
-        self.c_store = handler
-        self._service = service
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._service, name)
 
 
 async def _as_negotiated(session: Session) -> AAssociateAC | AAssociateRJ:

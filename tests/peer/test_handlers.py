@@ -20,6 +20,7 @@ from sansdimse.peer.handlers import (
     Failure,
     Reply,
     Service,
+    WithStore,
     check_service,
     checked,
     fit_comment,
@@ -371,3 +372,10 @@ def test_a_status_of_a_retrieval_may_list_what_failed(listed: list[str] | None, 
         given_.FailedSOPInstanceUIDList = listed
     reply = judged(given_, elements=frozenset({"Status", "FailedSOPInstanceUIDList"}))
     assert (reply.failed, reply.fault) == (failed, None)
+
+
+def test_a_service_with_another_handler_for_c_store_is_as_before_in_all_else() -> None:
+    service = SimpleNamespace(c_store=lambda store: 1, c_echo=lambda echo: 2)
+    other = WithStore(lambda store: 3, service)
+    assert (other.c_store(None), other.c_echo(None)) == (3, 2)
+    assert not hasattr(WithStore(None, None), "c_find")

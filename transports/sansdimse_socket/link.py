@@ -181,11 +181,6 @@ class Link:
             raise RuntimeError("there is nothing to wait for on a connection that is not open")
         return self._sock.fileno(), self._events(), self.wire.next_timeout()
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether there is no connection."""
-        return self._sock is None
-
     def glance(self) -> None:
         """Do what can be done without waiting for the peer: read, write, tell the time, serve what the peer asked."""
         self.look()
@@ -242,7 +237,7 @@ class Link:
 
     def _watch_beside(self) -> float | None:
         """Wait for the other link as well; until when at most."""
-        if self._beside is None or self._beside.is_closed:
+        if self._beside is None or self._beside._sock is None:
             return None
         fd, wanted, until = self._beside.interest()
         self._watch(fd, wanted)
