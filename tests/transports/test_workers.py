@@ -171,15 +171,16 @@ def test_what_is_raised_is_raised_here() -> None:
     def fail() -> None:
         raise KeyError("x")
 
-    def stop() -> None:
-        raise StopIteration
+    def stop(how: type[BaseException]) -> None:
+        raise how
 
     async def main() -> None:
         pool = Workers(1)
         with pytest.raises(KeyError):
             await call(pool, fail)
-        with pytest.raises(RuntimeError, match="StopIteration"):
-            await call(pool, stop)
+        for how in (StopIteration, GeneratorExit, SystemExit, KeyboardInterrupt):  # else the loop would end
+            with pytest.raises(RuntimeError, match=f"a function raised {how.__name__}"):
+                await call(pool, stop, how)
         assert await call(pool, int, "7") == 7
         pool.close()
 

@@ -62,9 +62,10 @@ class Workers:
             error: BaseException | None = None
             try:
                 value = context.run(function, *args)
-            except StopIteration as stop:
-                error = RuntimeError("a function raised StopIteration")
-                error.__cause__ = stop
+            except (StopIteration, GeneratorExit, SystemExit, KeyboardInterrupt) as raised:
+                # A task cannot hold the first two, and the others would end the loop: a handler ends its request only.
+                error = RuntimeError(f"a function raised {type(raised).__name__}")
+                error.__cause__ = raised
             except BaseException as raised:  # noqa: BLE001 - it is handed to whoever waits
                 error = raised
 
